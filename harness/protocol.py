@@ -1,0 +1,256 @@
+"""A protocol: everything held equal between methods, as one frozen value.
+
+A protocol is one file in `protocols/` that holds one value, `PROTOCOL = Protocol(...)`. Its digest covers every field
+that can change a number and stands in every cell and record; tables never mix two digests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import RequestError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+#: Fields that tell people what a protocol is and cannot change a number.
+WORDS = ("name", "title", "about")
+
+CHOICES = {
+    "train_view": ("crop", "jitter", "whole"),
+    "test_view": ("centre", "whole"),
+    "optimizer": ("rmsprop", "adamw"),
+    "batches": ("passes", "draws"),
+    "fold_rule": ("contiguous", "hashed", "shuffled"),
+    "class_cut": ("official", "half"),
+    "search": ("tpe", "gp", "random"),
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The experiment, to the last number. Lengths are in steps (one batch, one update) and epochs of `epoch_steps`."""
+
+    title: str
+    about: str = ""
+    name: str = ""  # the file's name, set by discovery
+
+    # -- the network ------------------------------------------------------------------------------------------------
+    backbone: str | None = None
+    """Name of the backbone; None leaves it to the user (`--backbone`), as `frozen` does."""
+    weights: str | None = None
+    """sha256 of the weights' file, or its leading digits; None trains from scratch."""
+    embedding_size: int = 128
+    train_backbone: bool = True
+    """False: the backbone's features are computed once, and only head and objective train."""
+    freeze_batchnorm: bool = False
+    """True: BatchNorm layers keep the statistics of their weights; their scale and shift still train."""
+
+    # -- what the network sees --------------------------------------------------------------------------------------
+    resize: int = 256
+    """Short side in pixels to which every image is resized once, before all else."""
+    size: int = 227
+    """Side in pixels of the square that the network sees."""
+    train_view: str = "crop"
+    """crop: random area and ratio, resized to `size`; jitter: shift, scale and rotate; whole: the resized image."""
+    test_view: str = "centre"
+    """centre: the central square of `size`; whole: the whole image squeezed to `size` x `size`."""
+    crop_area: tuple[float, float] = (0.16, 1.0)
+    crop_ratio: tuple[float, float] = (0.75, 1.33)
+    flip: bool = True
+    jitter_shift: float = 2.0
+    """Pixels, either way."""
+    jitter_scale: tuple[float, float] = (0.9, 1.1)
+    jitter_rotation: float = 10.0
+    """Degrees, either way."""
+
+    # -- batches ----------------------------------------------------------------------------------------------------
+    batch_size: int = 32
+    images_per_class: int = 4
+    method_sets_images_per_class: bool = True
+    """Whether a method that needs another number of images a class (1 for classification losses) gets it."""
+    batches: str = "passes"
+    """passes: shuffled passes over the classes, cut into batches (the Reality Check's sampler); draws: every batch
+    draws its classes anew, without repetition."""
+
+    # -- optimisation -----------------------------------------------------------------------------------------------
+    optimizer: str = "adamw"
+    lr: float = 1e-4
+    momentum: float = 0.9
+    """Of RMSprop; AdamW keeps its usual betas."""
+    weight_decay: float = 1e-4
+    lr_range: tuple[float, float] | None = None
+    """Range of the learning rate in the search, log-uniform; None: never searched."""
+    own_lr: float | None = None
+    own_lr_range: tuple[float, float] | None = None
+    """Learning rate of the objective's parameters in absolute terms, where the protocol fixes its start and range.
+    None: each method's own multiples of `lr`."""
+    own_momentum: float = 0.9
+
+    # -- length -----------------------------------------------------------------------------------------------------
+    epoch_steps: int = 100
+    evaluate_every: int = 1
+    """Epochs between two validations."""
+    patience: int = 10
+    """Training stops at the first validation more than so many epochs after the best one."""
+    epochs: int = 100
+    """The most that a training may take."""
+
+    # -- classes ----------------------------------------------------------------------------------------------------
+    class_cut: str = "official"
+    """official: the dataset's own development and test classes; half: the first half of all classes, sorted."""
+    folds: int = 4
+    fold_rule: str = "hashed"
+    """Order of the development classes before they are cut into folds. contiguous: the dataset's own; hashed: by the
+    sha256 of the class name; shuffled: by a draw that differs from repetition to repetition, equal for all methods."""
+
+    # -- search -----------------------------------------------------------------------------------------------------
+    trials: int = 50
+    search: str = "tpe"
+    searches: int = 1
+    """Independent searches; the repetitions are dealt out to their choices in turn."""
+    asks_at_once: int = 1
+    repetitions: int = 10
+    published_repetitions: int = 3
+    """Repetitions of the published-values row."""
+    selection: str = "map_at_r"
+    """The validation metric that chooses the epoch and the trial."""
+
+    # -- exceptions of the original study -----------------------------------------------------------------------------
+    per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other values of the fields above, by dataset name."""
+    spaces: Mapping[tuple[str, str], Mapping[str, BaseDistribution]] = field(default_factory=dict)
+    """Ranges that replace a method's own, by (method, dataset); the dataset "*" stands for every other."""
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    # The checks stand in one place so that a wrong value is named before any image is read.
+    def _check(self) -> None:
+        def refuse(what: str) -> None:
+            raise RequestError(f"protocol {self.name or self.title!r}: {what}")
+
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                refuse(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        for name in (
+            "embedding_size", "resize", "size", "batch_size", "images_per_class", "epoch_steps", "evaluate_every",
+            "epochs", "trials", "searches", "asks_at_once", "repetitions",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                refuse(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.folds < 2:
+            refuse(f"folds is {self.folds}; cross-validation needs 2 or more")
+        for name in ("lr", "batch_size"):
+            if not getattr(self, name) > 0:
+                refuse(f"{name} is {getattr(self, name)}; expected a number above 0")
+        for name in ("patience", "published_repetitions", "weight_decay", "momentum"):
+            if getattr(self, name) < 0:
+                refuse(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if self.batch_size % self.images_per_class:
+            refuse(
+                f"batch_size {self.batch_size} is no multiple of images_per_class {self.images_per_class}; "
+                "a batch holds whole groups of one class"
+            )
+        for name in ("crop_area", "crop_ratio", "jitter_scale", "lr_range", "own_lr_range"):
+            pair = getattr(self, name)
+            if pair is not None and not 0 < pair[0] <= pair[1]:
+                refuse(f"{name} is {pair}; expected two numbers above 0, the smaller first")
+        if self.resize < self.size and self.test_view == "centre":
+            refuse(f"size {self.size} does not fit into resize {self.resize}")
+        if (self.own_lr is None) != (self.own_lr_range is None):
+            refuse("own_lr and own_lr_range are set together or not at all")
+        if self.selection not in ("map_at_r", "recall_at_1", "r_precision"):
+            refuse(f"selection is {self.selection!r}; expected map_at_r, recall_at_1 or r_precision")
+
+    @property
+    def steps(self) -> int:
+        """The most optimiser steps that one training may take."""
+        return self.epochs * self.epoch_steps
+
+    @property
+    def slug(self) -> str:
+        """The protocol's folder in `results/records`; the backbone stands in it where the user chose it."""
+        return self.name
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of every field that can change a number."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in WORDS}
+        values["spaces"] = {
+            f"{method}/{dataset}": {name: distribution_json(d) for name, d in space.items()}
+            for (method, dataset), space in self.spaces.items()
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def on(self, dataset: str) -> Protocol:
+        """The protocol with the values that it keeps for this dataset. Digests of records are of the whole protocol."""
+        return dataclasses.replace(self, **self.per_dataset.get(dataset, {}), per_dataset={})
+
+    def space_of(self, method: str, dataset: str) -> Mapping[str, BaseDistribution] | None:
+        """The ranges that replace the method's own on this dataset, or None."""
+        return self.spaces.get((method, dataset), self.spaces.get((method, "*")))
+
+    def changed(self, settings: Mapping[str, str]) -> Protocol:
+        """This protocol with `--set name=value` applied: another title and another digest.
+
+        Raises RequestError for a name that is no field (with the nearest one) and for a value of the wrong kind.
+        """
+        if not settings:
+            return self
+        fields = {f.name: f for f in dataclasses.fields(self) if f.name not in (*WORDS, "per_dataset", "spaces")}
+        values: dict[str, Any] = {}
+        for name, text in settings.items():
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, 1)
+                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}"
+                raise RequestError(f"--set {name}: protocol {self.name} has no such field{hint}")
+            values[name] = _parse(name, text, str(fields[name].type))
+        # A field set by hand holds on every dataset.
+        kept = {
+            dataset: {k: v for k, v in changes.items() if k not in values}
+            for dataset, changes in self.per_dataset.items()
+        }
+        return dataclasses.replace(
+            self, **values, per_dataset=kept, name=f"{self.name}-changed", title=f"{self.title}, changed"
+        )
+
+
+def distribution_json(distribution: BaseDistribution) -> dict[str, Any]:
+    """An Optuna distribution as plain data: its class under `kind`, and its attributes."""
+    values = distribution._asdict()
+    return {"kind": type(distribution).__name__, **values}
+
+
+def _parse(name: str, text: str, kind: str) -> Any:
+    """The value that a user wrote for a field, in JSON's spelling (`true`, `3`, `1e-3`, `[0.5, 1]`) or as bare text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if text.strip().lower() in ("none", "null") and "None" in kind:
+        return None
+    expected = kind.replace(" | None", "")
+    fits = {
+        "int": type(value) is int,
+        "float": type(value) in (int, float),
+        "bool": type(value) is bool,
+        "str": isinstance(value, str),
+        "tuple[float, float]": isinstance(value, list)
+        and len(value) == 2
+        and all(type(v) in (int, float) for v in value),
+    }
+    if expected == "str" and not isinstance(value, str):
+        return text
+    if not fits.get(expected, False):
+        raise RequestError(f"--set {name}={text}: expected {expected.replace('tuple', 'a pair: ')}")
+    if expected == "tuple[float, float]":
+        return (float(value[0]), float(value[1]))
+    return float(value) if expected == "float" else value
