@@ -47,9 +47,7 @@ class Training:
 
     @cached_property
     def key(self) -> str:
-        # Names of protocol and dataset stay outside: their digests say what they stand for.
-        facts = {k: v for k, v in asdict(self).items() if k not in ("protocol", "dataset")}
-        return key_of("training", facts)
+        return key_of("training", asdict(self))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""A record: the raw numbers of one entry (one method on one dataset under one protocol), and nothing averaged.
+
+Two files: `<method>.json`, checked field by field when it is written and when it is read, and `<method>.npz` beside it
+with the per-class sums that the class bootstrap needs. Means, intervals and ranks are made when a table is drawn.
+All metrics are fractions in [0, 1]; all times are seconds of wall clock.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import BenchmarkError, RequestError
+
+SCHEMA = 1
+Fraction = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
+Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{6,64}$")]
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120)]
+
+
+class Part(BaseModel):
+    """Base of all that a record is made of: unknown fields are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PaperReference(Part):
+    """Where the method comes from."""
+
+    authors: str
+    title: str
+    venue: str
+    year: int
+    link: str
+
+
+class Trial(Part):
+    """One setting of the search, scored on every fold. `score` is the mean of `scores`; empty when it failed."""
+
+    values: dict[str, Any]
+    status: Literal["ok", "nan", "failed"]
+    scores: list[Fraction]
+    score: Fraction | None
+    seconds: float
+    error: str = ""
+
+
+class SearchHistory(Part):
+    """One independent search: its trials in the order in which they were asked, and the one that was chosen."""
+
+    trials: list[Trial]
+    chosen: int | None
+
+
+class Run(Part):
+    """One final training measured on the test classes (`fold` 0, 1, ...), or a seed's folds joined (`fold` null).
+
+    search: the search whose choice was trained; null for runs at the published values.
+    validation: every metric on the validation classes at the best epoch; empty for joined runs.
+    ended: `patience`, `cap`, or "" where nothing was trained.
+    """
+
+    search: int | None
+    seed: int
+    fold: int | None
+    metrics: dict[str, Fraction]
+    queries: int
+    excluded: int
+    validation: dict[str, Fraction] = {}
+    best_epoch: int | None = None
+    steps: int | None = None
+    ended: str = ""
+    curve: list[tuple[int, Fraction]] = []
+    seconds: float = 0.0
+
+
+class Side(Part):
+    """Size of one half of the dataset."""
+
+    classes: int
+    images: int
+
+
+class Record(Part):
+    """One entry. `results/records/<protocol>/<dataset>/<method>.json` is its place."""
+
+    record_schema: Annotated[Literal[1], Field(alias="schema")] = 1
+    method: Slug
+    dataset: Slug
+    protocol: Slug
+    status: Literal["complete", "incomplete", "failed"]
+    why: str = ""
+    """One line: why the entry is incomplete or failed."""
+
+    method_title: str
+    method_kind: str
+    method_source: str
+    """sha256 of the code that makes the method's numbers."""
+    paper: PaperReference
+    caveat: str = ""
+    ranked: bool = True
+
+    dataset_name: str
+    """The dataset's own name, without what marks a partial copy."""
+    dataset_title: str
+    split: Sha
+    partial: bool
+    shareable: bool
+    recall_at: list[int]
+    development: Side
+    test: Side
+    test_classes: list[str]
+    """Names of the test classes, in the order of the per-class sums."""
+
+    protocol_title: str
+    protocol_digest: Sha
+    settings: dict[str, Any]
+    """Every field of the protocol as it held on this dataset."""
+    backbone: str
+    backbone_note: str = ""
+    """What the weights were trained on."""
+
+    space: dict[str, dict[str, Any]]
+    published: dict[str, Any]
+    """The settings of trial 0 and of the published-values row."""
+    searches: list[SearchHistory]
+    runs: list[Run]
+    published_runs: list[Run]
+
+    environment: dict[str, Any]
+    """Commit, whether the tree was clean, versions, device, threads."""
+    seconds: dict[str, float]
+    """`training`, `evaluation`, `total`: sums over the entry's cells; `gpu` where there was one."""
+    command: str
+    """The line that makes this record again."""
+
+
+def place(results: Path, protocol: str, dataset: str, method: str) -> Path:
+    """Where an entry's JSON lies under the results folder."""
+    return results / "records" / protocol / dataset / f"{method}.json"
+
+
+def write_record(results: Path, record: Record, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+    """Write a record and its arrays, each replaced whole. Returns the path of the JSON.
+
+    arrays: `class_sums` (runs, metrics, classes) float32 and `class_counts` (classes,) int64 over the tuned runs in
+        their order; `published_class_sums` likewise; `metric_names` (metrics,) str; and what pages need.
+    """
+    path = place(results, record.protocol, record.dataset, record.method)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **dict(arrays))
+    # The arrays first: a JSON that is there always has its arrays.
+    replace_file(path.with_suffix(".npz"), packed.getvalue())
+    text = record.model_dump_json(by_alias=True, indent=1)
+    replace_file(path, (text + "\n").encode())
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record. Raises RequestError naming the file and the field."""
+    try:
+        record = Record.model_validate_json(path.read_bytes(), strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RequestError(
+            f"{path}: {where}: {first['msg']}. This is no record of schema {SCHEMA}; run the entry again, or remove it"
+        ) from None
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    if record.method != path.stem or record.dataset != path.parent.name:
+        raise RequestError(
+            f"{path}: says it is {record.dataset}/{record.method}; a record's place is its name, so move or remove it"
+        )
+    return record
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays beside a record's JSON at `path`. Raises RequestError naming the file."""
+    file = path.with_suffix(".npz")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
+        raise RequestError(f"{file}: cannot be read ({error}); run the entry again, or remove the record") from None
+
+
+def read_records(results: Path) -> list[tuple[Path, Record]]:
+    """Every record under `results/records`, in the order of their paths."""
+    return [(path, read_record(path)) for path in sorted((results / "records").glob("*/*/*.json"))]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment it is either the old one or the new one, whole, even after a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BenchmarkError(
+            f"{path} cannot be written: {error.strerror}. Make room or choose another place with --results or "
+            "--cache; what was finished is kept, and the same command goes on"
+        ) from error
