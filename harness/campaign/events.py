@@ -1,0 +1,110 @@
+"""What a campaign tells those who watch it: the terminal, the diary (MLflow), a test. Facts, after they happened.
+
+Every event can be made again from the cell store alone, so a watcher that missed some can be told them later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol as Interface
+
+from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
+from harness.method import Method
+from harness.protocol import Protocol
+from harness.record import Record
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method on one dataset under one protocol: the facts that its work, its runs and its record are made of.
+
+    key: sha256 of the method's source, the split and the protocol's digest; one entry, one key, anywhere.
+    protocol: as it holds on this dataset; `protocol_digest` is that of the whole protocol.
+    development, test: (classes, images); recall_at: the dataset's K.
+    """
+
+    key: str
+    method: Method
+    protocol: Protocol
+    protocol_digest: str
+    dataset: str
+    dataset_slug: str
+    dataset_title: str
+    split: str
+    recall_at: tuple[int, ...]
+    development: tuple[int, int]
+    test: tuple[int, int]
+    command: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method.name} on {self.dataset_slug} under {self.protocol.slug}"
+
+
+@dataclass(frozen=True)
+class EntryStarted:
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class CellDone:
+    """A cell ended, or was found in the store (`fresh` is False)."""
+
+    entry: Entry
+    cell: Training | Measurement
+    result: TrainingResult | MeasurementResult
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """All folds of one setting are scored. `score` is None when the trial failed."""
+
+    entry: Entry
+    search: int
+    number: int
+    values: Mapping[str, Any]
+    status: str
+    score: float | None
+    trainings: tuple[tuple[Training, TrainingResult], ...]
+
+
+@dataclass(frozen=True)
+class RepetitionDone:
+    """All folds of one seed are trained and measured on the test classes.
+
+    kind: `tuned` (the search's choice) or `published` (the authors' values).
+    measurements: one a fold; joined: the score of the folds' joined embedding.
+    """
+
+    entry: Entry
+    kind: str
+    search: int | None
+    seed: int
+    values: Mapping[str, Any]
+    trainings: tuple[tuple[Training, TrainingResult], ...]
+    measurements: tuple[tuple[Measurement, MeasurementResult], ...]
+    joined: tuple[Measurement, MeasurementResult] | None
+
+
+@dataclass(frozen=True)
+class EntryDone:
+    """The entry's record is written (complete, incomplete or failed)."""
+
+    entry: Entry
+    record: Record
+    arrays: Mapping[str, Any]
+
+
+Event = EntryStarted | CellDone | TrialDone | RepetitionDone | EntryDone
+
+
+class Watcher(Interface):
+    """Receives every event in order. It must not raise and must not take long: a watcher never fails a cell."""
+
+    def __call__(self, event: Event) -> None: ...
+
+    def close(self) -> None:
+        """Called once, when the campaign ends in whatever way."""
+        ...
