@@ -197,7 +197,8 @@ def _method_places(plugins: Sequence[Path]) -> dict[str, str | Path]:
     """Where each method is: the name of a module, or the path of a plugin's file."""
     places: dict[str, str | Path] = {name: f"methods.{name}" for name in _files("methods")}
     installed = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    given: dict[str, str | Path] = {path.stem: path for path in plugins}
+    ours = ROOT / "methods"
+    given: dict[str, str | Path] = {p.stem: p for p in plugins if p.resolve().parent != ours}
     for name, place in [*installed.items(), *given.items()]:
         if name in places:
             raise RequestError(
@@ -246,7 +247,7 @@ def _unknown(kind: str, name: str, known: Sequence[str]) -> RequestError:
 
 # -- the code that makes a method's numbers ------------------------------------------------------------------
 def source_of(module: ModuleType) -> str:
-    """sha256 of a method's code, without comments and docstrings: its file and the helpers that it reaches."""
+    """sha256 of a method's code without comments and docstrings: its file and the helpers that it reaches."""
     assert module.__file__ is not None
     digest = hashlib.sha256()
     for name, tree in sorted(_reached(Path(module.__file__)).items()):

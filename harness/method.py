@@ -106,6 +106,11 @@ class Method:
     name: str = ""
     source: str = ""
 
+    @property
+    def slug(self) -> str:
+        """The name as a file's name: `xbm(ms)` is `xbm--ms`."""
+        return self.name.replace("(", "--").replace(")", "").replace(":", "-")
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise RequestError(f"{self.title}: kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
