@@ -92,7 +92,8 @@ class Protocol:
     own_lr_range: tuple[float, float] | None = None
     """Learning rate of the objective's parameters in absolute terms, where the protocol fixes its start and range.
     None: each method's own multiples of `lr`."""
-    own_momentum: float = 0.9
+    own_weight_decay: float = 0.0
+    """Weight decay of the objective's parameters, unless the method says its own."""
 
     # -- length -----------------------------------------------------------------------------------------------------
     epoch_steps: int = 100
@@ -177,8 +178,21 @@ class Protocol:
 
     @property
     def slug(self) -> str:
-        """The protocol's folder in `results/records`; the backbone stands in it where the user chose it."""
+        """The protocol's folder in `results/records`."""
         return self.name
+
+    def with_backbone(self, backbone: str, weights: str | None) -> Protocol:
+        """This protocol with the backbone that the user chose, which then stands in its name.
+
+        weights: sha256 of their file, None from scratch. Raises RequestError where the protocol fixes another one.
+        """
+        if self.backbone is not None and backbone != self.backbone:
+            raise RequestError(
+                f"--backbone {backbone}: protocol {self.name} fixes {self.backbone}; use a protocol that leaves the "
+                f"backbone free (frozen), or --set backbone={backbone} for a changed protocol"
+            )
+        name = self.name if self.backbone is not None else f"{self.name}@{backbone.replace(':', '-')}"
+        return dataclasses.replace(self, backbone=backbone, weights=weights, name=name)
 
     @cached_property
     def digest(self) -> str:

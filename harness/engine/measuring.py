@@ -1,0 +1,91 @@
+"""Measurements on the test classes: one training's best epoch alone, or the folds of a seed joined.
+
+The Reality Check reports both (protocol of Musgrave et al. 2020): "separated", the mean of the folds' scores at D
+dimensions, and "concatenated", one score of the folds' embeddings, each of unit length, laid side by side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from harness.cell import MeasurementResult
+from harness.engine.bench import Bench, Role, TestRoles
+from harness.engine.embedder import Embedder
+from harness.metrics import score
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def measure(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementResult:
+    """Score an embedder on the test classes and keep its embeddings, float32, as the network gives them."""
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(bench.threads)
+    try:
+        queries = _embed(embedder, bench, test.queries)
+        gallery = None if test.gallery is None else _embed(embedder, bench, test.gallery)
+        return _score(queries, gallery, test, started)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def measure_joined(parts: Sequence[Arrays], test: TestRoles, threads: int) -> MeasurementResult:
+    """Score the joined embedding: each part normalised, concatenated, and normalised again by the metric."""
+    started = time.perf_counter()
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        queries = _join([part["embeddings"] for part in parts])
+        gallery = None if test.gallery is None else _join([part["gallery_embeddings"] for part in parts])
+        result = _score(queries, gallery, test, started)
+    finally:
+        torch.set_num_threads(before)
+    # The parts hold the embeddings already; the joined ones would only double the disk.
+    arrays = {k: v for k, v in result.arrays.items() if not k.endswith("embeddings")}
+    return MeasurementResult(
+        status=result.status,
+        metrics=result.metrics,
+        queries=result.queries,
+        excluded=result.excluded,
+        seconds=result.seconds,
+        arrays=arrays,
+    )
+
+
+def _embed(embedder: Embedder, bench: Bench, role: Role) -> Tensor:
+    index = torch.arange(len(role.labels))
+    return embedder.embed(bench.inputs(role).test_batches(index))
+
+
+def _join(parts: Sequence[npt.NDArray[np.float32]]) -> Tensor:
+    return torch.cat([normalize(torch.from_numpy(part), dim=1) for part in parts], dim=1)
+
+
+def _score(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: float) -> MeasurementResult:
+    embedded = time.perf_counter()
+    if not bool(torch.isfinite(queries).all()):
+        return MeasurementResult(status="nan", error="an embedding of a test image is not finite")
+    gallery_labels = None if test.gallery is None else test.gallery.labels
+    scores = score(queries, test.queries.labels, gallery, gallery_labels, recall_at=test.recall_at)
+    ended = time.perf_counter()
+    arrays: dict[str, npt.NDArray[Any]] = dict(scores.outcomes)
+    arrays["query"] = scores.query
+    arrays["embeddings"] = queries.cpu().numpy()
+    if gallery is not None:
+        arrays["gallery_embeddings"] = gallery.cpu().numpy()
+    return MeasurementResult(
+        status="ok",
+        metrics=scores.metrics,
+        queries=scores.queries,
+        excluded=scores.excluded,
+        seconds={"embedding": embedded - started, "scoring": ended - embedded, "total": ended - started},
+        arrays=arrays,
+    )

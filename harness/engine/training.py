@@ -1,0 +1,344 @@
+"""One training: an embedder and an objective, from seeds to the epoch that validates best.
+
+A pure function of the cell and the images. It knows no search, record, tracker or other cell.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.backbones import load_backbone
+from harness.cell import Training, TrainingResult
+from harness.engine.batches import BATCHES
+from harness.engine.bench import Bench
+from harness.engine.embedder import Embedder, StoredFeatures
+from harness.engine.inputs import FeatureInputs, Inputs
+from harness.errors import BenchmarkError
+from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, Task
+from harness.metrics import score
+from harness.protocol import Protocol
+from harness.seeding import seed_of
+from harness.splits import class_order, fold_classes, fold_images
+
+Report = Callable[[int, float], None]
+
+
+@dataclass
+class Fold:
+    """The images of one fold: positions in the development role, and labels from 0 for each side."""
+
+    train: Tensor
+    train_labels: Tensor
+    validation: Tensor
+    validation_labels: Tensor
+
+
+@dataclass
+class Progress:
+    """What a training has come to; the best epoch's weights are kept here."""
+
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best: float = -1.0
+    validation: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    ended: str = ""
+    status: str = "ok"
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+
+
+def run_training(
+    cell: Training, method: Method, bench: Bench, report: Report | None = None
+) -> tuple[TrainingResult, Embedder | None]:
+    """Train one embedder. Returns the result and the embedder at its best epoch (None where the training failed).
+
+    An exception of the method's code makes a `failed` result; one of the machine's (no memory, no disk) is raised.
+    report: called with (epoch, validation score) after each validation; may do nothing.
+    """
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(cell.threads)
+    try:
+        with torch.random.fork_rng(devices=_cuda_devices(bench.device)):
+            progress, embedder = _train(cell, method, bench, report)
+    except (MemoryError, BenchmarkError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        return _failure(error, bench, time.perf_counter() - started), None
+    finally:
+        torch.set_num_threads(threads)
+    return _result(progress, bench, time.perf_counter() - started), embedder
+
+
+def _train(
+    cell: Training, method: Method, bench: Bench, report: Report | None
+) -> tuple[Progress, Embedder]:
+    protocol, names = bench.protocol, (cell.protocol, cell.dataset, cell.fold, cell.seed)
+    fold = fold_of(cell, bench)
+    inputs = bench.inputs(bench.development)
+    # The network starts the same for every method; only the objective's seed knows the method's name.
+    torch.manual_seed(seed_of("network", *names))
+    embedder = build_embedder(method, bench, inputs)
+    torch.manual_seed(seed_of("objective", cell.method, *names))
+    progress = Progress()
+    started = time.perf_counter()
+    objective = build_objective(cell, method, protocol, fold)
+    if objective is not None and hasattr(objective, "solve"):
+        _solve(objective, embedder, inputs, fold)
+        objective = None
+    progress.training_seconds += time.perf_counter() - started
+    _validate(0, embedder, inputs, fold, bench, progress, report)
+    if objective is not None:
+        _fit(cell, method, bench, embedder, objective.to(bench.device), inputs, fold, progress, report)
+    embedder.load_state_dict(progress.weights, strict=False)
+    return progress, embedder
+
+
+def fold_of(cell: Training, bench: Bench) -> Fold:
+    """The images of the cell's fold; classes shuffled from repetition to repetition where the protocol says so."""
+    protocol, role = bench.protocol, bench.development
+    order = class_order(role.class_names, protocol.fold_rule, cell.dataset, cell.seed)
+    train, validation = fold_classes(order, cell.fold, protocol.folds)
+    sides = [torch.from_numpy(x) for part in (train, validation) for x in fold_images(role.labels, part)]
+    return Fold(*sides)
+
+
+def build_embedder(method: Method, bench: Bench, inputs: Inputs) -> Embedder:
+    """The protocol's backbone with the method's head, or the common linear one, on the bench's device."""
+    protocol = bench.protocol
+    backbone: nn.Module
+    if isinstance(inputs, FeatureInputs):
+        backbone = StoredFeatures(inputs.feature_sizes)
+    else:
+        assert protocol.backbone is not None
+        backbone = load_backbone(protocol.backbone, bench.weights, protocol.weights, bench.input).module
+    embedder = Embedder(backbone, protocol.embedding_size, method.head, protocol.freeze_batchnorm)
+    return embedder.to(bench.device)
+
+
+def build_objective(cell: Training, method: Method, protocol: Protocol, fold: Fold) -> nn.Module | None:
+    """The method's objective with the cell's hyperparameters; None where the method trains nothing."""
+    if method.build is None:
+        return None
+    task = Task(
+        classes=int(fold.train_labels.max()) + 1,
+        embedding_size=protocol.embedding_size,
+        images=len(fold.train),
+        images_per_class=images_per_class(method, protocol),
+        batch_size=protocol.batch_size,
+        steps=protocol.steps,
+    )
+    rates = (LEARNING_RATE, OWN_LEARNING_RATE)
+    return method.build(task, **{k: v for k, v in cell.values.items() if k not in rates})
+
+
+def images_per_class(method: Method, protocol: Protocol) -> int:
+    """K of a batch: the method's own where it has one and the protocol lets it say."""
+    if protocol.method_sets_images_per_class and method.images_per_class is not None:
+        return method.images_per_class
+    return protocol.images_per_class
+
+
+def _fit(
+    cell: Training,
+    method: Method,
+    bench: Bench,
+    embedder: Embedder,
+    objective: nn.Module,
+    inputs: Inputs,
+    fold: Fold,
+    progress: Progress,
+    report: Report | None,
+) -> None:
+    """Epochs until patience or the cap; leaves the best epoch in `progress`."""
+    protocol = bench.protocol
+    names = (cell.protocol, cell.dataset, cell.fold, cell.seed)
+    views = torch.Generator().manual_seed(seed_of("views", *names))
+    order = torch.Generator().manual_seed(seed_of("batches", *names))
+    optimizer = build_optimizer(cell, method, protocol, embedder, objective)
+    batches = _batches(objective, method, protocol, fold.train_labels, order)
+    # Patience counts from where the objective is whole: XBM's memory, say, starts late.
+    start = -(-int(getattr(objective, "start_step", 0)) // protocol.epoch_steps)
+    progress.ended = "cap"
+    for epoch in range(1, protocol.epochs + 1):
+        begun = time.perf_counter()
+        if hasattr(objective, "refresh"):
+            objective.refresh(embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device))
+        loss = _epoch(protocol.epoch_steps, batches, inputs, fold, embedder, objective, optimizer, views, bench)
+        progress.training_seconds += time.perf_counter() - begun
+        progress.steps += protocol.epoch_steps
+        if not np.isfinite(loss):
+            progress.status, progress.ended = "nan", "nan"
+            return
+        progress.losses.append((epoch, loss))
+        if epoch % protocol.evaluate_every and epoch != protocol.epochs:
+            continue
+        if not _validate(epoch, embedder, inputs, fold, bench, progress, report):
+            progress.status, progress.ended = "nan", "nan"
+            return
+        if epoch - max(progress.best_epoch, start) > protocol.patience:
+            progress.ended = "patience"
+            return
+
+
+def _epoch(
+    steps: int,
+    batches: Iterator[Tensor],
+    inputs: Inputs,
+    fold: Fold,
+    embedder: Embedder,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    views: torch.Generator,
+    bench: Bench,
+) -> float:
+    """`steps` updates; the mean loss, not finite as soon as one was not. One look at the device, at the end."""
+    embedder.train()
+    objective.train()
+    penalty = getattr(embedder.head, "penalty", None)
+    total = torch.zeros((), device=bench.device)
+    for _ in range(steps):
+        index = next(batches)
+        labels = fold.train_labels[index].to(bench.device, non_blocking=True)
+        embeddings = embedder(inputs.train_batch(fold.train[index], views))
+        loss = objective(embeddings, labels)
+        if loss.shape != ():
+            raise ValueError(f"the objective returned a tensor of shape {tuple(loss.shape)}; expected one number, ()")
+        if penalty is not None:
+            loss = loss + penalty()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    return float(total) / steps
+
+
+def _validate(
+    epoch: int,
+    embedder: Embedder,
+    inputs: Inputs,
+    fold: Fold,
+    bench: Bench,
+    progress: Progress,
+    report: Report | None,
+) -> bool:
+    """Score the validation classes and keep the epoch if it is the best so far. False: the embeddings are not finite."""
+    begun = time.perf_counter()
+    embeddings = embedder.embed(inputs.test_batches(fold.validation))
+    if not bool(torch.isfinite(embeddings).all()):
+        return False
+    scores = score(embeddings, fold.validation_labels, recall_at=bench.recall_at)
+    value = scores.metrics[bench.protocol.selection]
+    progress.curve.append((epoch, value))
+    if value > progress.best:
+        progress.best, progress.best_epoch, progress.validation = value, epoch, scores.metrics
+        progress.weights = _trained_weights(embedder)
+    progress.evaluation_seconds += time.perf_counter() - begun
+    if report is not None:
+        report(epoch, value)
+    return True
+
+
+def _trained_weights(embedder: Embedder) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in embedder.state_dict().items()}
+
+
+def _solve(objective: nn.Module, embedder: Embedder, inputs: Inputs, fold: Fold) -> None:
+    """A closed-form method sets the linear head from the backbone's features of the training fold."""
+    embedder.eval()
+    with torch.no_grad():
+        features = torch.cat([embedder.backbone(x)[-1] for x in inputs.test_batches(fold.train)])
+        weight, bias = objective.solve(features, fold.train_labels.to(features.device))  # type: ignore[operator]
+        embedder.head.linear.weight.copy_(weight)  # type: ignore[union-attr, operator]
+        embedder.head.linear.bias.copy_(bias)  # type: ignore[union-attr, operator]
+
+
+def _batches(
+    objective: nn.Module, method: Method, protocol: Protocol, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    if hasattr(objective, "batches"):
+        return iter(objective.batches(labels, generator))
+    return BATCHES[protocol.batches](labels, protocol.batch_size, images_per_class(method, protocol), generator)
+
+
+def build_optimizer(
+    cell: Training, method: Method, protocol: Protocol, embedder: Embedder, objective: nn.Module
+) -> torch.optim.Optimizer:
+    """One optimiser; the objective's own parameters are groups with their own rate and decay."""
+    rate = float(cell.values.get(LEARNING_RATE, protocol.lr))
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in embedder.parameters() if p.requires_grad], "lr": rate}
+    ]
+    groups += _own_groups(cell, method, protocol, objective, rate)
+    groups = [g for g in groups if g["params"]]
+    if protocol.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, momentum=protocol.momentum, weight_decay=protocol.weight_decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=protocol.weight_decay)
+
+
+def _own_groups(
+    cell: Training, method: Method, protocol: Protocol, objective: nn.Module, rate: float
+) -> list[dict[str, Any]]:
+    learned = dict(objective.named_parameters())
+    if not learned:
+        return []
+    own = method.own
+    if own is None:
+        raise ValueError(
+            f"the objective learns {', '.join(learned)}, but METHOD.own is not set: say at which rate they are learned"
+        )
+    if protocol.own_lr is not None:
+        own_rate = float(cell.values.get(OWN_LEARNING_RATE, protocol.own_lr))
+    else:
+        own_rate = rate * float(cell.values.get(OWN_LEARNING_RATE, own.published_lr))
+    decay = protocol.own_weight_decay if own.weight_decay is None else own.weight_decay
+    return [
+        {"params": [p], "lr": own_rate * own.multipliers.get(name, 1.0), "weight_decay": decay}
+        for name, p in learned.items()
+    ]
+
+
+def _result(progress: Progress, bench: Bench, total: float) -> TrainingResult:
+    return TrainingResult(
+        status=progress.status,
+        curve=tuple(progress.curve),
+        losses=tuple(progress.losses),
+        best_epoch=progress.best_epoch,
+        score=max(progress.best, 0.0),
+        validation=progress.validation,
+        steps=progress.steps,
+        ended=progress.ended,
+        seconds={
+            "training": progress.training_seconds,
+            "evaluation": progress.evaluation_seconds,
+            "total": total,
+        },
+        device=bench.device,
+        error="a loss or an embedding was not finite" if progress.status == "nan" else "",
+    )
+
+
+def _failure(error: Exception, bench: Bench, total: float) -> TrainingResult:
+    return TrainingResult(
+        status="failed",
+        seconds={"training": total, "evaluation": 0.0, "total": total},
+        device=bench.device,
+        error=f"{type(error).__name__}: {error}".splitlines()[0][:300],
+        traceback=traceback.format_exc(),
+    )
+
+
+def _cuda_devices(device: str) -> list[int]:
+    chosen = torch.device(device)
+    return [] if chosen.type != "cuda" else [chosen.index or 0]
