@@ -1,0 +1,35 @@
+"""Handwritten characters with a small network: the default of `omniglot`, at a price that two cores can pay."""
+
+from harness.protocol import Protocol
+
+PROTOCOL = Protocol(
+    title="Omniglot, small network",
+    about=(
+        "A small network trained from scratch on 32 x 32 drawings for at most 300 steps; three searches of four "
+        "trials over four folds."
+    ),
+    backbone="convnet",
+    embedding_size=64,
+    resize=32,
+    size=32,
+    train_view="jitter",
+    test_view="whole",
+    flip=False,
+    batch_size=32,
+    images_per_class=4,
+    batches="draws",
+    optimizer="adamw",
+    lr=1e-3,
+    lr_range=(1e-4, 1e-2),
+    weight_decay=1e-4,
+    epoch_steps=50,
+    evaluate_every=1,
+    patience=3,
+    epochs=6,
+    folds=4,
+    fold_rule="hashed",
+    trials=4,
+    search="tpe",
+    searches=3,
+    repetitions=6,
+)
