@@ -1,0 +1,265 @@
+"""The work of one entry, in the order of its stages: search on the development classes, then repeat and measure.
+
+A generator: it yields the jobs that it needs next and is sent their results, so that any executor can do them and
+many entries can share one. It reads and decides; it starts nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.campaign.events import CellDone, Entry, RepetitionDone, TrialDone, Watcher
+from harness.campaign.jobs import Done, JoinJob, TrainJob
+from harness.campaign.store import CellStore
+from harness.campaign.tuning import Study, published_values, search_space
+from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
+from harness.engine.bench import TestRoles
+
+Jobs = list[TrainJob | JoinJob]
+Work = Generator[Jobs, Done, Any]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One seed of a final stage: which values, and from which search (None: the published ones)."""
+
+    kind: str
+    search: int | None
+    seed: int
+    values: Mapping[str, Any]
+
+
+@dataclass
+class Outcome:
+    """What an entry has come to. `why` says in one line what kept it from being complete."""
+
+    searches: list[list[TrialDone]] = field(default_factory=list)
+    chosen: list[int | None] = field(default_factory=list)
+    repetitions: list[RepetitionDone] = field(default_factory=list)
+    status: str = "complete"
+    why: str = ""
+
+
+class Unfinished(Exception):
+    """A stage cannot go on: the method failed on a final training, or the machine lost a cell for good."""
+
+    def __init__(self, status: str, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+@dataclass(frozen=True)
+class EntryWork:
+    """What the stages of one entry share."""
+
+    entry: Entry
+    store: CellStore
+    studies: Path
+    weights: str
+    threads: int
+    watcher: Watcher
+
+    def run(self, test: TestRoles) -> Generator[Jobs, Done, Outcome]:
+        """Every stage. Returns what came of it; an entry that fails says why and raises nothing."""
+        outcome = Outcome()
+        try:
+            yield from self._search(outcome)
+            # The one line on which test images are handed to work.
+            yield from self._repeat(outcome, test)
+        except Unfinished as end:
+            outcome.status, outcome.why = end.status, end.why
+        return outcome
+
+    # -- the search ---------------------------------------------------------------------------------------------------
+
+    def _search(self, outcome: Outcome) -> Work:
+        """Independent searches, side by side; a method without ranges has its published values alone."""
+        protocol = self.entry.protocol
+        space = search_space(self.entry.method, protocol, self.entry.dataset)
+        if self.entry.method.build is None:
+            return
+        searches = protocol.searches if space else 1
+        trials = protocol.trials if space else 1
+        published = published_values(self.entry.method, protocol, self.entry.dataset)
+        studies = [
+            Study(
+                self.studies / f"{self.entry.key[:24]}-{s}.journal", f"{self.entry.key}-{s}", space, published,
+                protocol.search,
+            )
+            for s in range(searches)
+        ]  # fmt: skip
+        outcome.searches = [[] for _ in studies]
+        for number in range(trials):
+            settings = [study.setting(number) for study in studies]
+            cells = [[self.training(values, fold, 0) for fold in range(protocol.folds)] for values in settings]
+            results = yield from self._done([TrainJob(t) for trial in cells for t in trial])
+            for s, study in enumerate(studies):
+                done = self._trial(s, number, settings[s], [(t, _training(results[t.key])) for t in cells[s]])
+                study.tell(number, done.score)
+                outcome.searches[s].append(done)
+        outcome.chosen = [_best(trials) for trials in outcome.searches]
+
+    def _trial(
+        self, search: int, number: int, values: Mapping[str, Any], trainings: list[tuple[Training, TrainingResult]]
+    ) -> TrialDone:
+        """A trial's score is the mean over folds of the best validation score. A fold that turned non-finite scores
+        its best epoch until then (at worst the untrained one); a fold that raised fails the trial."""
+        statuses = {result.status for _, result in trainings}
+        status = "failed" if "failed" in statuses else "nan" if "nan" in statuses else "ok"
+        score = None if status == "failed" else sum(r.score for _, r in trainings) / len(trainings)
+        done = TrialDone(self.entry, search, number, values, status, score, tuple(trainings))
+        self.watcher(done)
+        return done
+
+    # -- the final stage ----------------------------------------------------------------------------------------------
+
+    def _repeat(self, outcome: Outcome, test: TestRoles) -> Work:
+        plan = self._repetitions(outcome)
+        yield from self._done([job for repetition in plan for job in self._jobs(repetition, test)])
+        joins = [join for repetition in plan if (join := self._join(repetition, test)) is not None]
+        yield from self._done(joins)
+        for repetition in plan:
+            done = self._repetition(repetition, test)
+            outcome.repetitions.append(done)
+            self.watcher(done)
+
+    def _repetitions(self, outcome: Outcome) -> list[Repetition]:
+        protocol, method = self.entry.protocol, self.entry.method
+        if method.build is None:
+            return [Repetition("tuned", None, seed, {}) for seed in range(1, protocol.repetitions + 1)]
+        choices: list[tuple[int, Mapping[str, Any]]] = []
+        for s, trials in enumerate(outcome.searches):
+            chosen = outcome.chosen[s]
+            if chosen is None:
+                error = next((r.error for t in trials for _, r in t.trainings if r.error), "")
+                raise Unfinished("failed", f"no trial of search {s} gave a score: {error}")
+            choices.append((s, trials[chosen].values))
+        plan = [
+            Repetition("tuned", *choices[(seed - 1) % len(choices)][:1], seed, choices[(seed - 1) % len(choices)][1])
+            for seed in range(1, protocol.repetitions + 1)
+        ]
+        published = published_values(method, protocol, self.entry.dataset)
+        return plan + [
+            Repetition("published", None, seed, published) for seed in range(1, protocol.published_repetitions + 1)
+        ]
+
+    def _jobs(self, repetition: Repetition, test: TestRoles) -> list[TrainJob]:
+        trainings = self._trainings(repetition)
+        return [TrainJob(t, Measurement((t.key,)), test) for t in trainings]
+
+    def _trainings(self, repetition: Repetition) -> list[Training]:
+        folds = range(self.entry.protocol.folds)
+        return [self.training(repetition.values, fold, repetition.seed) for fold in folds]
+
+    def _join(self, repetition: Repetition, test: TestRoles) -> JoinJob | None:
+        """The joined measurement of a seed; None where a fold failed. The folds of the untrained trunk are one."""
+        parts = tuple(Measurement((t.key,)) for t in self._trainings(repetition))
+        if any(self._status(part) != "ok" for part in parts):
+            return None
+        joined = Measurement(tuple(key for part in parts for key in part.trainings))
+        return JoinJob(joined, parts, test)
+
+    def _status(self, cell: Measurement) -> str:
+        result = self.store.get(cell)
+        return "missing" if result is None else result.status
+
+    def _repetition(self, repetition: Repetition, test: TestRoles) -> RepetitionDone:
+        trainings, measurements = [], []
+        for training in self._trainings(repetition):
+            trained, measured = self.store.get(training), self.store.get(Measurement((training.key,)))
+            if trained is None or trained.status != "ok" or measured is None or measured.status != "ok":
+                raise self._unfinished(repetition, training, trained, measured)
+            trainings.append((training, _training(trained)))
+            measurements.append((Measurement((training.key,)), _measurement(measured)))
+        join = self._join(repetition, test)
+        joined = self.store.get(join.measurement) if join is not None else None
+        if join is None or joined is None:
+            raise Unfinished("incomplete", f"the joined measurement of seed {repetition.seed} is missing")
+        return RepetitionDone(
+            self.entry, repetition.kind, repetition.search, repetition.seed, repetition.values,
+            tuple(trainings), tuple(measurements), (join.measurement, _measurement(joined)),
+        )  # fmt: skip
+
+    def _unfinished(self, repetition: Repetition, training: Training, *results: Any) -> Unfinished:
+        where = f"{repetition.kind} values, seed {training.seed}, fold {training.fold}"
+        ended = next((r for r in results if r is not None and r.status != "ok"), None)
+        if ended is None:
+            return Unfinished("incomplete", f"{where}: the cell was lost with its worker")
+        return Unfinished("failed", f"{where}: {ended.error}")
+
+    # -- cells --------------------------------------------------------------------------------------------------------
+
+    def training(self, values: Mapping[str, Any], fold: int, seed: int) -> Training:
+        entry = self.entry
+        return Training(
+            protocol=entry.protocol.name,
+            protocol_digest=entry.protocol_digest,
+            dataset=entry.dataset_slug,
+            split=entry.split,
+            weights=self.weights,
+            method=entry.method.name,
+            source=entry.method.source,
+            values=dict(values),
+            fold=fold,
+            seed=seed,
+            threads=self.threads,
+        )
+
+    def _done(self, jobs: Sequence[TrainJob | JoinJob]) -> Generator[Jobs, Done, Done]:
+        """Results of the jobs' cells: from the store, and the rest asked for. Equal jobs are asked for once."""
+        results: Done = {}
+        missing: dict[str, TrainJob | JoinJob] = {}
+        for job in jobs:
+            found = self._stored(job)
+            if found is None:
+                missing[job.key] = job
+            else:
+                results |= found
+        if missing:
+            fresh = yield list(missing.values())
+            results |= fresh
+        for job in missing.values():
+            for cell in _cells(job):
+                if cell.key in results:
+                    self.watcher(CellDone(self.entry, cell, results[cell.key], fresh=True))
+        for job in jobs:
+            if isinstance(job, TrainJob) and job.training.key not in results:
+                raise Unfinished("incomplete", f"fold {job.training.fold}: the cell was lost with its worker")
+        return results
+
+    def _stored(self, job: TrainJob | JoinJob) -> Done | None:
+        """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""
+        done: Done = {}
+        for cell in _cells(job):
+            result = self.store.get(cell)
+            if result is None:
+                return None
+            done[cell.key] = result
+            if result.status != "ok":
+                return done
+        return done
+
+
+def _cells(job: TrainJob | JoinJob) -> list[Training | Measurement]:
+    if isinstance(job, JoinJob):
+        return [job.measurement]
+    return [job.training] if job.measurement is None else [job.training, job.measurement]
+
+
+def _best(trials: Sequence[TrialDone]) -> int | None:
+    """The trial with the highest mean validation score; the earliest of equals; None where all failed."""
+    scored = [(t.score, -t.number) for t in trials if t.score is not None]
+    return -max(scored)[1] if scored else None
+
+
+def _training(result: Any) -> TrainingResult:
+    assert isinstance(result, TrainingResult)
+    return result
+
+
+def _measurement(result: Any) -> MeasurementResult:
+    assert isinstance(result, MeasurementResult)
+    return result

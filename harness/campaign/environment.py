@@ -1,0 +1,68 @@
+"""What made the numbers: commit, versions and machine. Recorded beside a result, never part of a cell's key."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "optuna", "faiss-gpu", "faiss-cpu", "mlflow")
+
+
+def environment(device: str, threads: int, workers: int) -> dict[str, Any]:
+    """Facts about this machine and checkout, as plain data."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "device": device,
+        "threads": threads,
+        "workers": workers,
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        **commit(),
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(torch.device(device))
+    return facts
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the checkout this code runs from, and whether it was clean; empty outside a checkout."""
+    here = Path(__file__).parent
+    head = _git(here, "rev-parse", "HEAD")
+    if head is None:
+        return {}
+    # Records are results, not code: a tree whose only change is a new record made its numbers with the commit.
+    changed = _git(here, "status", "--porcelain", "--", ":/", ":(exclude,top)results")
+    return {"commit": head, "clean": changed == ""}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

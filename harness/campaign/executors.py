@@ -1,0 +1,106 @@
+"""Where jobs run: in this process, or in worker processes with one thread each. Both give the same digits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol as Interface
+
+from harness.campaign.jobs import Done, Job, Workplace, perform
+
+#: How often a job whose worker died is given to another before its entry is left incomplete.
+ATTEMPTS = 3
+
+
+class Executor(Interface):
+    """Takes jobs and gives futures. `slots`: how many it works on at once; more are not submitted."""
+
+    slots: int
+
+    def submit(self, job: Job) -> Future[Done]: ...
+
+    def stop(self) -> None:
+        """End at once; unfinished jobs are lost, finished cells are in the store."""
+        ...
+
+
+class LocalExecutor:
+    """Jobs in this process, one after another."""
+
+    slots = 1
+
+    def __init__(self, place: Workplace) -> None:
+        self.place = place
+
+    def submit(self, job: Job) -> Future[Done]:
+        future: Future[Done] = Future()
+        try:
+            future.set_result(perform(job, self.place))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> None:
+        pass
+
+
+class ProcessExecutor:
+    """Jobs in worker processes. A worker that dies takes its pool along; the next submit starts a new one."""
+
+    def __init__(self, place: Workplace, workers: int) -> None:
+        self.place = place
+        self.slots = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, job: Job) -> Future[Done]:
+        for _ in range(ATTEMPTS):
+            if self._pool is None:
+                self._pool = self._start()
+            try:
+                return self._pool.submit(_perform, job)
+            except BrokenProcessPool:
+                self._pool = None
+        raise BrokenProcessPool("worker processes end as soon as they start; run with --executor local to see why")
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self.slots,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(self.place,),
+        )
+
+    def stop(self) -> None:
+        if self._pool is None:
+            return
+        # Futures offer no way to end a running task, and waiting for a training may take hours.
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+
+
+_place: Workplace
+
+
+def _begin(place: Workplace) -> None:
+    """Set a worker up: Ctrl-C is the driver's business, and a worker whose driver died ends too."""
+    global _place
+    _place = place
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _perform(job: Job) -> Done:
+    return perform(job, _place)

@@ -1,0 +1,180 @@
+"""From what an entry has come to, to its record: raw numbers only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.campaign.entry import Outcome
+from harness.campaign.events import Entry, RepetitionDone, TrialDone
+from harness.campaign.store import CellStore
+from harness.campaign.tuning import published_values, search_space
+from harness.cell import Measurement, MeasurementResult, TrainingResult
+from harness.discovery import slug
+from harness.engine.bench import TestRoles
+from harness.protocol import distribution_json
+from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def make_record(
+    entry: Entry,
+    outcome: Outcome,
+    test: TestRoles,
+    store: CellStore,
+    environment: Mapping[str, Any],
+    backbone_note: str,
+    dataset_facts: Mapping[str, Any],
+) -> tuple[Record, Arrays]:
+    """The record of an entry and its arrays (see `harness.record.write_record` for their form)."""
+    tuned = [r for r in outcome.repetitions if r.kind == "tuned"]
+    published = [r for r in outcome.repetitions if r.kind == "published"]
+    method, protocol = entry.method, entry.protocol
+    record = Record(
+        method=slug(method.name),
+        dataset=entry.dataset_slug,
+        protocol=protocol.slug,
+        status=outcome.status,
+        why=outcome.why,
+        method_title=method.title,
+        method_kind=method.kind,
+        method_source=method.source,
+        paper=PaperReference(**dataclasses.asdict(method.paper)),
+        caveat=method.caveat,
+        ranked=method.ranked,
+        dataset_name=entry.dataset,
+        dataset_title=entry.dataset_title,
+        split=entry.split,
+        recall_at=list(entry.recall_at),
+        development=Side(classes=entry.development[0], images=entry.development[1]),
+        test=Side(classes=entry.test[0], images=entry.test[1]),
+        test_classes=list(test.queries.class_names),
+        protocol_title=protocol.title,
+        protocol_digest=entry.protocol_digest,
+        settings=_settings(entry),
+        backbone=protocol.backbone or "",
+        backbone_note=backbone_note,
+        space={
+            name: distribution_json(d) for name, d in search_space(method, protocol, entry.dataset).items()
+        },
+        published=published_values(method, protocol, entry.dataset),
+        searches=[
+            SearchHistory(trials=[_trial(t) for t in trials], chosen=outcome.chosen[s] if outcome.chosen else None)
+            for s, trials in enumerate(outcome.searches)
+        ],
+        runs=[run for r in tuned for run in _runs(r)],
+        published_runs=[run for r in published for run in _runs(r)],
+        environment=dict(environment),
+        seconds=_seconds(outcome),
+        command=entry.command,
+        **dataset_facts,
+    )
+    return record, _arrays(record, tuned, published, test, store)
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    """The protocol's fields as they held here; ranges of other methods and datasets are left out."""
+    fields = dataclasses.asdict(dataclasses.replace(entry.protocol, spaces={}, per_dataset={}))
+    return {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", "title", "about", "name")}
+
+
+def _trial(trial: TrialDone) -> Trial:
+    results = [r for _, r in trial.trainings]
+    failed = trial.score is None
+    return Trial(
+        values=dict(trial.values),
+        status=trial.status,
+        scores=[] if failed else [r.score for r in results],
+        score=trial.score,
+        seconds=sum(r.seconds["total"] for r in results),
+        error=next((r.error for r in results if r.error), ""),
+    )
+
+
+def _runs(repetition: RepetitionDone) -> list[Run]:
+    """One run a fold, and the joined one."""
+    runs = [
+        Run(
+            search=repetition.search,
+            seed=repetition.seed,
+            fold=training.fold,
+            metrics=dict(measured.metrics),
+            queries=measured.queries,
+            excluded=measured.excluded,
+            validation=dict(trained.validation),
+            best_epoch=trained.best_epoch,
+            steps=trained.steps,
+            ended=trained.ended,
+            curve=list(trained.curve),
+            seconds=trained.seconds["total"] + measured.seconds["total"],
+        )
+        for (training, trained), (_, measured) in zip(
+            repetition.trainings, repetition.measurements, strict=True
+        )
+    ]
+    if repetition.joined is not None:
+        _, joined = repetition.joined
+        runs.append(
+            Run(
+                search=repetition.search, seed=repetition.seed, fold=None, metrics=dict(joined.metrics),
+                queries=joined.queries, excluded=joined.excluded, seconds=joined.seconds["total"],
+            )
+        )  # fmt: skip
+    return runs
+
+
+def _seconds(outcome: Outcome) -> dict[str, float]:
+    """Sums over the entry's cells, each counted once however often it was used."""
+    cells: dict[str, TrainingResult | MeasurementResult] = {}
+    for trial in (t for trials in outcome.searches for t in trials):
+        cells |= {cell.key: result for cell, result in trial.trainings}
+    for repetition in outcome.repetitions:
+        cells |= {cell.key: result for cell, result in repetition.trainings}
+        cells |= {cell.key: result for cell, result in repetition.measurements}
+        if repetition.joined is not None:
+            cells[repetition.joined[0].key] = repetition.joined[1]
+    trained = [r for r in cells.values() if isinstance(r, TrainingResult)]
+    measured = [r for r in cells.values() if isinstance(r, MeasurementResult)]
+    return {
+        "training": sum(r.seconds["training"] for r in trained),
+        "evaluation": sum(r.seconds["evaluation"] for r in trained) + sum(r.seconds["total"] for r in measured),
+        "total": sum(r.seconds["total"] for r in [*trained, *measured]),
+    }
+
+
+def _arrays(
+    record: Record,
+    tuned: Sequence[RepetitionDone],
+    published: Sequence[RepetitionDone],
+    test: TestRoles,
+    store: CellStore,
+) -> Arrays:
+    """Per-class sums of every metric for every run: all that the class bootstrap needs."""
+    names = sorted(record.runs[0].metrics) if record.runs else []
+    labels, classes = test.queries.labels, len(test.queries.class_names)
+    arrays: Arrays = {"metric_names": np.array(names, dtype=np.str_)}
+    for prefix, repetitions in (("", tuned), ("published_", published)):
+        cells = [cell for r in repetitions for cell in _measurements(r)]
+        sums = np.zeros((len(cells), len(names), classes), np.float32)
+        counts = np.zeros(classes, np.int64)
+        for i, cell in enumerate(cells):
+            outcomes = store.arrays(cell.key)
+            own = labels[outcomes["query"]]
+            counts = np.bincount(own, minlength=classes)
+            for m, name in enumerate(names):
+                sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=classes)
+        arrays[f"{prefix}class_sums"] = sums
+        if not prefix:
+            arrays["class_counts"] = counts
+    return arrays
+
+
+def _measurements(repetition: RepetitionDone) -> Iterable[Measurement]:
+    yield from (cell for cell, _ in repetition.measurements)
+    if repetition.joined is not None:
+        yield repetition.joined[0]

@@ -1,0 +1,146 @@
+"""The search for hyperparameters: one Optuna study, asked and told by the driver alone.
+
+The settings that were asked stand in a journal on disk; the scores stand in the cell store. Every ask has a sampler of
+its own, seeded by (study, trial), so an ask depends on the trials before it and on nothing else: a study that is
+rebuilt after a crash, or whose journal was lost, goes on with the same settings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, contains
+from harness.protocol import Protocol
+from harness.seeding import seed_of
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def search_space(method: Method, protocol: Protocol, dataset: str) -> dict[str, BaseDistribution]:
+    """What is searched: the method's ranges, or the protocol's own for it, and the learning rates."""
+    if method.build is None:
+        return {}
+    own = protocol.space_of(method.name, dataset)
+    space = dict(method.space if own is None else own)
+    if protocol.lr_range is not None:
+        space[LEARNING_RATE] = FloatDistribution(*protocol.lr_range, log=True)
+    if method.own is not None:
+        absolute = protocol.own_lr_range
+        space[OWN_LEARNING_RATE] = FloatDistribution(*absolute, log=True) if absolute else method.own.lr
+    return space
+
+
+def published_values(method: Method, protocol: Protocol, dataset: str) -> dict[str, Any]:
+    """Trial 0: the authors' values and the protocol's rates, brought inside ranges that the protocol has narrowed."""
+    if method.build is None:
+        return {}
+    values = dict(method.published)
+    if protocol.lr_range is not None:
+        values[LEARNING_RATE] = protocol.lr
+    if method.own is not None:
+        values[OWN_LEARNING_RATE] = method.own.published_lr if protocol.own_lr is None else protocol.own_lr
+    space = search_space(method, protocol, dataset)
+    return {name: _inside(space[name], value) if name in space else value for name, value in values.items()}
+
+
+def _inside(distribution: BaseDistribution, value: Any) -> Any:
+    if contains(distribution, value) or not hasattr(distribution, "low"):
+        return value
+    return min(max(value, distribution.low), distribution.high)  # type: ignore[attr-defined]
+
+
+class Study:
+    """One search of one entry: settings by number, told a score each. Numbers run from 0; 0 is the published values."""
+
+    def __init__(
+        self,
+        journal: Path,
+        name: str,
+        space: Mapping[str, BaseDistribution],
+        published: Mapping[str, Any],
+        sampler: str,
+    ) -> None:
+        self.name, self.space, self.sampler = name, dict(space), sampler
+        self.published = dict(published)
+        self._study = _open(journal, name, self.space)
+
+    def setting(self, number: int) -> dict[str, Any]:
+        """The values of trial `number`: those that were asked before, or new ones. Trials are asked in order."""
+        trials = self._study.get_trials(deepcopy=False)
+        if number >= len(trials):
+            self._ask(number)
+            trials = self._study.get_trials(deepcopy=False)
+        # Keywords that are never tuned keep their published values.
+        return {**self.published, **trials[number].params}
+
+    def _ask(self, number: int) -> None:
+        self._study.sampler = make_sampler(self.sampler, seed_of("ask", self.name, number) % 2**32)
+        if number == 0:
+            start = {name: self.published[name] for name in self.space}
+            self._study.enqueue_trial(start)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study.ask(self.space)
+
+    def tell(self, number: int, score: float | None) -> None:
+        """Tell a trial's score, or None where it failed (counted, and never asked for again by chance alone)."""
+        if self._study.get_trials(deepcopy=False)[number].state.is_finished():
+            return
+        if score is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, score)
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """Optuna's sampler of that name: `tpe`, `gp` (Gaussian process, log expected improvement) or `random`."""
+    if name == "gp":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return GPSampler(seed=seed, deterministic_objective=False)
+    if name == "tpe":
+        # Few trials: the model takes over from random draws after the first quarter of a usual search.
+        return TPESampler(seed=seed, n_startup_trials=3, multivariate=False)
+    return RandomSampler(seed=seed)
+
+
+def _open(journal: Path, name: str, space: Mapping[str, BaseDistribution]) -> optuna.Study:
+    """The study in the journal, without a last trial that a crash left half asked; a new one if it cannot be read."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    old: list[FrozenTrial] = []
+    if journal.exists():
+        try:
+            study = _study(journal, name)
+            old = study.get_trials(deepcopy=False)
+        except Exception:  # whatever the parser of a damaged journal raises: its content can be asked again
+            old = []
+            journal.replace(journal.with_suffix(".damaged"))
+        else:
+            whole = [t for t in old if _is_whole(t, space)]
+            if len(whole) == len(old):
+                return study
+            old = old[: next(i for i, t in enumerate(old) if not _is_whole(t, space))]
+            journal.unlink()
+    study = _study(journal, name)
+    for trial in old:
+        study.add_trial(trial)
+    return study
+
+
+def _is_whole(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
+    return trial.state is not TrialState.WAITING and set(trial.params) == set(space)
+
+
+def _study(journal: Path, name: str) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
