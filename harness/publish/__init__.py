@@ -1,0 +1,73 @@
+"""Records drawn as pages: `draw` writes what records and reported numbers say, `stale` tells what differs.
+
+Everything here is a pure function of the results folder: no clock, no environment, no torch, the same bytes
+each time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.publish.exports import board_csv, board_json, board_latex
+from harness.publish.markdown import leaderboard
+from harness.publish.reported import read_reported
+from harness.publish.rows import read_boards
+from harness.record import replace_file
+
+PAGE = "LEADERBOARD.md"
+SITE = "site"
+
+
+def draw(results: Path) -> list[Path]:
+    """Write `LEADERBOARD.md` and `site/` under `results`, and remove what no record asks for any more.
+
+    `site/` belongs to this function alone: any other file in it is removed. Returns every generated file.
+    Raises RequestError where a record or a reported number cannot be read.
+    """
+    pages = _pages(results)
+    for path in _superfluous(results, pages):
+        path.unlink()
+    for path, content in pages.items():
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content)
+    _remove_empty_folders(results / SITE)
+    return list(pages)
+
+
+def stale(results: Path) -> list[str]:
+    """What `draw` would change, one line a file (relative to `results`); empty when all is as drawn."""
+    pages = _pages(results)
+    found = []
+    for path, content in pages.items():
+        if not path.is_file():
+            found.append(f"{path.relative_to(results)}: is missing")
+        elif path.read_bytes() != content:
+            found.append(f"{path.relative_to(results)}: differs from what the records say")
+    found += [f"{path.relative_to(results)}: no record asks for it" for path in _superfluous(results, pages)]
+    return sorted(found)
+
+
+def _pages(results: Path) -> dict[Path, bytes]:
+    """Every generated file and its content, in the order of their paths."""
+    boards = read_boards(results)
+    reported = read_reported(results)
+    pages = {results / PAGE: leaderboard(boards, reported)}
+    for board in boards:
+        folder = results / SITE / board.slug
+        pages[folder / "board.csv"] = board_csv(board)
+        pages[folder / "board.json"] = board_json(board)
+        pages[folder / "board.tex"] = board_latex(board)
+    return {path: pages[path].encode() for path in sorted(pages)}
+
+
+def _superfluous(results: Path, pages: dict[Path, bytes]) -> list[Path]:
+    """Files in the site's folder that would not be drawn now."""
+    there = sorted(path for path in (results / SITE).rglob("*") if path.is_file() or path.is_symlink())
+    return [path for path in there if path not in pages]
+
+
+def _remove_empty_folders(root: Path) -> None:
+    for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()

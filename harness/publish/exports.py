@@ -1,0 +1,107 @@
+"""A board for other programs and for papers: CSV, JSON and LaTeX, from the same rows as the pages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from harness.publish import words
+from harness.publish.rows import Board
+from harness.publish.tables import Cell, Column, Table, study_table
+
+
+def board_csv(board: Board) -> str:
+    """Every column of the frame; scores as fractions with six decimals, empty where nothing is known."""
+    return board.frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def board_json(board: Board) -> str:
+    """What the board holds equal, and its rows; scores as fractions, null where nothing is known."""
+    first = board.first
+    held = {
+        "title": board.title, "dataset": first.dataset, "partial": first.partial, "protocol": first.protocol,
+        "protocol_digest": first.protocol_digest, "split": first.split, "backbone": first.backbone,
+        "embedding_size": board.dimension, "folds": board.folds, "test_classes": first.test.classes,
+        "test_images": first.test.images,
+    }  # fmt: skip
+    rows = [
+        {name: _plain(value) for name, value in row.items()} for row in board.frame.to_dict(orient="records")
+    ]
+    return json.dumps({**held, "rows": rows}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """A frame's cell as JSON has it, with six decimals."""
+    if words.missing(value):
+        return None
+    if hasattr(value, "item"):
+        value = value.item()
+    return round(value, 6) if isinstance(value, float) else value
+
+
+# -- LaTeX ------------------------------------------------------------------------------------------
+
+
+def board_latex(board: Board) -> str:
+    """The study table for a paper; needs `\\usepackage{booktabs}` and UTF-8."""
+    return latex(study_table(board))
+
+
+def latex(table: Table) -> str:
+    """A table as a LaTeX float in booktabs style, its note as the caption."""
+    align = "".join("r" if column.number else "l" for column in table.columns)
+    lines = [
+        r"\begin{table}", r"\centering", rf"\caption{{{_escape(table.title)}. {_escape(table.note)}}}",
+        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule", *_group_lines(table.columns),
+        _line(_escape(column.name) for column in table.columns), r"\midrule",
+        *(_line(_cell(cell) for cell in row.cells) for row in table.rows),
+        r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Any) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def spans(columns: tuple[Column, ...]) -> list[tuple[str, int]]:
+    """Neighbouring columns of one group, as (group, number of columns)."""
+    found: list[tuple[str, int]] = []
+    for column in columns:
+        if found and found[-1][0] == column.group:
+            found[-1] = (column.group, found[-1][1] + 1)
+        else:
+            found.append((column.group, 1))
+    return found
+
+
+def _group_lines(columns: tuple[Column, ...]) -> list[str]:
+    groups = spans(columns)
+    if all(not group for group, _ in groups):
+        return []
+    heads, rules, start = [], [], 1
+    for group, width in groups:
+        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{_escape(group)}}}")
+        if group:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return [_line(heads), " ".join(rules)]
+
+
+def _cell(cell: Cell) -> str:
+    text = _escape(cell.text)
+    return rf"\textbf{{{text}}}" if cell.strong else text
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
+    "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$", "–": "--", "—": "---", "→": r"$\to$", "\n": " ",
+    # A bracket after `\\` would be read as the row's extra height.
+    "[": "{[}", "]": "{]}",
+}  # fmt: skip
+
+
+def _escape(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)

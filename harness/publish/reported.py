@@ -1,0 +1,64 @@
+"""Published numbers, as their sources print them. They stand apart from what was measured, unranked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import RequestError
+
+COLUMNS = (
+    "method", "plugin", "paper", "year", "dataset", "recipe", "backbone", "dimension", "metric", "k", "value",
+    "source", "note",
+)  # fmt: skip
+
+#: The file that holds the tables of the Deep_Metric README.
+README = "deep_metric_readme.csv"
+
+#: Published numbers ship with the project: they serve a results folder that has none of its own.
+SHIPPED = Path(__file__).parents[2] / "results" / "reported"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table of the Deep_Metric README: datasets side by side, each with its Recall@K columns.
+
+    columns: (dataset, its short title, K ...) from left to right.
+    """
+
+    title: str
+    columns: tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+_POWERS = (1, 2, 4, 8, 16, 32)
+LAYOUTS = (
+    Layout("CUB-200-2011 and Cars196", (("cub", "CUB", _POWERS), ("cars", "Cars", _POWERS))),
+    Layout(
+        "Stanford Online Products and In-Shop Clothes",
+        (("sop", "SOP", (1, 10, 100, 1000)), ("inshop", "In-Shop", (1, 10, 20, 30, 40, 50))),
+    ),
+)
+
+
+def read_reported(results: Path, file: str = README) -> pd.DataFrame:
+    """One row a published number; `value` is a fraction. Raises RequestError naming file and fault."""
+    folder = results / "reported"
+    path = (folder if folder.is_dir() else SHIPPED) / file
+    try:
+        frame = pd.read_csv(path, dtype={"k": "Int64", "year": "Int64"}, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: cannot be read ({error}); restore it from the repository") from None
+    if tuple(frame.columns) != COLUMNS:
+        raise RequestError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+    if not frame["value"].between(0, 1).all():
+        raise RequestError(f"{path}: a value is no fraction in [0, 1]")
+    return frame
+
+
+def recall_of(frame: pd.DataFrame, method: str, dataset: str, k: int) -> float | None:
+    """One published Recall@K, or None where the source prints none."""
+    here = (frame["method"] == method) & (frame["dataset"] == dataset)
+    found = frame.loc[here & (frame["metric"] == "recall") & (frame["k"] == k), "value"]
+    return float(found.iloc[0]) if len(found) else None

@@ -1,0 +1,234 @@
+"""Tables in words: the cells that Markdown, LaTeX and HTML show, made once so that all three say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.publish import words
+from harness.publish.reported import Layout, recall_of
+from harness.publish.rows import PUBLISHED, STUDY, TUNED, VERDICT, Board
+
+NAMES = {"precision_at_1": "P@1", "r_precision": "R-Precision", "map_at_r": "MAP@R"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name, and the group of columns that it stands in ("" for none)."""
+
+    name: str
+    group: str = ""
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, whether it is bold, and the number to sort by (None: sort by the text)."""
+
+    text: str
+    strong: bool = False
+    key: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line. method: the entry's name ("" for reported rows); variant: tuned, published or reported."""
+
+    method: str
+    variant: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, rows under columns, and a note on what the numbers are."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    note: str
+
+
+def metric_name(metric: str) -> str:
+    """`recall_at_10` -> `R@10`."""
+    return NAMES.get(metric) or metric.replace("recall_at_", "R@")
+
+
+def single(board: Board) -> str:
+    """The head of columns on one model at a time."""
+    return f"one model, {board.dimension}-d"
+
+
+def ensemble(board: Board) -> str:
+    """The head of columns on the folds' joined embedding, which is no single model's."""
+    return f"ensemble of {board.folds}, {board.folds * board.dimension}-d"
+
+
+# -- the Reality Check's table -----------------------------------------------------------------------
+
+
+def study_table(board: Board) -> Table:
+    """P@1, R-Precision and MAP@R, separated and joined, with intervals; verdicts on separated MAP@R alone."""
+    columns = (
+        Column("Rank"), Column("Method", number=False), Column("Ties", number=False),
+        *(Column(NAMES[metric], single(board)) for metric in STUDY),
+        Column("MAP@R over seeds and classes", single(board)),
+        *(Column(NAMES[metric], ensemble(board)) for metric in STUDY),
+        Column("Notes", number=False),
+    )  # fmt: skip
+    rows = (Row(row["method"], row["variant"], _study_cells(row)) for _, row in board.frame.iterrows())
+    return Table(board.title, columns, tuple(rows), study_note(board))
+
+
+def _study_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
+    best = bool(row["best"])
+    low, high = row.get(f"separated_{VERDICT}_low"), row.get(f"separated_{VERDICT}_high")
+    return (
+        Cell(words.rank(row["rank_low"], row["rank_high"]), key=_number(row["rank_low"])),
+        Cell(row_title(row), best),
+        Cell(str(row["letters"]) or words.NONE),
+        *(score(row, f"separated_{metric}", strong=best and metric == VERDICT) for metric in STUDY),
+        Cell(words.bracket(low, high), key=_number(low)),
+        *(score(row, f"joined_{metric}") for metric in STUDY),
+        Cell(row_notes(row)),
+    )
+
+
+def score(row: pd.Series[Any], name: str, digits: int = 2, strong: bool = False) -> Cell:
+    """Mean ± half width of the seed interval, in percent."""
+    value = row.get(name)
+    text = words.with_margin(value, row.get(f"{name}_seed_low"), row.get(f"{name}_seed_high"), digits)
+    return Cell(text, strong, _number(value))
+
+
+def _number(value: Any) -> float | None:
+    return None if words.missing(value) else float(value)
+
+
+def row_title(row: pd.Series[Any]) -> str:
+    """The method's title; the published-values row says what it is, and so does a floor."""
+    if row["variant"] == PUBLISHED:
+        return f"{row['title']}, published loss values under this protocol"
+    return f"{row['title']} (floor)" if row["kind"] == "floor" else str(row["title"])
+
+
+def row_notes(row: pd.Series[Any]) -> str:
+    """Status, what was not ranked, caveat and flags of a row; "" when there is nothing to say."""
+    notes = []
+    if row["status"] != "complete":
+        notes.append(f"{row['status']}: {row['why'] or 'no reason recorded'}")
+    if row["variant"] == TUNED:
+        if not row["ranked"]:
+            notes.append("not ranked")
+        notes += [note for note in (row["caveat"], row["flags"]) if note]
+    return "; ".join(notes)
+
+
+def study_note(board: Board) -> str:
+    """What the intervals cover and what they do not."""
+    seeds = words.plural(board.most("repetitions"), "repetition")
+    searches = board.most("searches")
+    covered, given = seeds, ", given one search, whose own luck it leaves out"
+    if searches > 1:
+        covered, given = f"{words.plural(searches, 'independent search')} (with {seeds})", ""
+    trials = words.plural(int(board.first.settings["trials"]), "trial")
+    return (
+        f"Percent. ± covers {seeds} alone (half width of Student's 95 % interval; each the mean over "
+        f"{board.folds} folds, or one joined embedding); the bracket covers {covered} and the "
+        f"{board.first.test.classes} test classes together{given}; neither covers other datasets, other "
+        f"divisions of the classes or a search of other than {trials}. Rank, ties (a shared letter: cannot "
+        "be told apart) and bold (not separable from the best) come from one max-T comparison of the table on "
+        f"MAP@R of one model at the 95 % level; the ensemble carries no verdict. {identity([board])}"
+    )
+
+
+def identity(boards: Sequence[Board]) -> str:
+    """What was held equal, in short digests."""
+    first = boards[0].first
+    splits = ", ".join(f"{board.first.split[:12]} ({board.first.dataset})" for board in boards)
+    return f"Backbone {first.backbone}; protocol {first.protocol_digest[:12]}; split {splits}."
+
+
+# -- the Recall@K tables -----------------------------------------------------------------------------
+
+
+def recall_table(board: Board) -> Table:
+    """Recall@K of one board at the dataset's own K."""
+    columns = (Column("Method", number=False), *(Column(metric_name(metric)) for metric in board.recall))
+    return Table(board.title, columns, _recall_rows([(board, board.recall)]), recall_note([board]))
+
+
+def side_by_side(layout: Layout, boards: Sequence[Board | None]) -> Table:
+    """Recall@K of the layout's datasets, all of one protocol; None stands for a dataset without a board."""
+    there = [board for board in boards if board is not None]
+    parts = [
+        (board, tuple(f"recall_at_{k}" for k in ks))
+        for board, (_, _, ks) in zip(boards, layout.columns, strict=True)
+    ]
+    title = f"{layout.title} under {there[0].first.protocol_title}"
+    return Table(title, _layout_columns(layout), _recall_rows(parts), recall_note(there))
+
+
+def _layout_columns(layout: Layout) -> tuple[Column, ...]:
+    numbers = (Column(f"{title} R@{k}") for _, title, ks in layout.columns for k in ks)
+    return (Column("Method", number=False), *numbers)
+
+
+def _recall_rows(parts: Sequence[tuple[Board | None, tuple[str, ...]]]) -> tuple[Row, ...]:
+    """One row a method and variant over all boards, in the order of the first board that has it."""
+    keys = dict.fromkeys(key for board, _ in parts if board is not None for key in board.frame.index)
+    rows = []
+    for key in keys:
+        cells: list[Cell] = []
+        title = ""
+        for board, metrics in parts:
+            row = board.frame.loc[key] if board is not None and key in board.frame.index else None
+            if row is None:
+                cells += [Cell(words.NONE)] * len(metrics)
+                continue
+            title = title or _recall_title(row)
+            cells += [score(row, f"separated_{metric}", digits=1) for metric in metrics]
+        rows.append(Row(key[0], key[1], (Cell(title), *cells)))
+    return tuple(rows)
+
+
+def _recall_title(row: pd.Series[Any]) -> str:
+    return row_title(row) + ("" if row["status"] == "complete" else f" ({row['status']})")
+
+
+def recall_note(boards: Sequence[Board]) -> str:
+    """What the numbers of a Recall@K table are."""
+    counts = dict.fromkeys(board.most("repetitions") for board in boards)
+    seeds = " and ".join(words.plural(count, "repetition") for count in counts)
+    return (
+        f"Percent, {single(boards[0])}, mean over {boards[0].folds} folds; ± is the half width of Student's "
+        f"95 % interval over {seeds}, so it covers neither the search nor other test classes; no verdict is "
+        f"drawn from this table. {identity(boards)}"
+    )
+
+
+def reported_table(layout: Layout, reported: pd.DataFrame) -> Table:
+    """What the Deep_Metric README prints, one row a method in its order, a dash where it prints nothing."""
+    datasets = [name for name, _, _ in layout.columns]
+    methods = dict.fromkeys(reported.loc[reported["dataset"].isin(datasets), "method"])
+    rows = tuple(
+        Row("", "reported", (Cell(str(method)), *_reported_cells(layout, reported, method)))
+        for method in methods
+    )
+    sources = ", ".join(dict.fromkeys(reported["source"]))
+    note = (
+        f"Percent, as printed in {sources}; reported by the papers, not measured here: backbone and "
+        "embedding size differ between rows and the source does not state them, so no row is comparable with "
+        "a measured one."
+    )
+    return Table(f"{layout.title}, reported", _layout_columns(layout), rows, note)
+
+
+def _reported_cells(layout: Layout, reported: pd.DataFrame, method: str) -> Iterable[Cell]:
+    for dataset, _, ks in layout.columns:
+        for k in ks:
+            value = recall_of(reported, method, dataset, k)
+            yield Cell(words.percent(value, 1), key=value)
