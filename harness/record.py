@@ -99,6 +99,8 @@ class Record(Part):
     why: str = ""
     """One line: why the entry is incomplete or failed."""
 
+    key: str = ""
+    """sha256 of all that the entry's numbers depend on; a record with another key is another entry's."""
     method_title: str
     method_kind: str
     method_source: str

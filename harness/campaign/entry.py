@@ -94,7 +94,9 @@ class EntryWork:
         outcome.searches = [[] for _ in studies]
         for number in range(trials):
             settings = [study.setting(number) for study in studies]
-            cells = [[self.training(values, fold, 0) for fold in range(protocol.folds)] for values in settings]
+            cells = [
+                [self.training(values, fold, 0) for fold in range(protocol.folds)] for values in settings
+            ]
             results = yield from self._done([TrainJob(t) for trial in cells for t in trial])
             for s, study in enumerate(studies):
                 done = self._trial(s, number, settings[s], [(t, _training(results[t.key])) for t in cells[s]])
@@ -103,7 +105,11 @@ class EntryWork:
         outcome.chosen = [_best(trials) for trials in outcome.searches]
 
     def _trial(
-        self, search: int, number: int, values: Mapping[str, Any], trainings: list[tuple[Training, TrainingResult]]
+        self,
+        search: int,
+        number: int,
+        values: Mapping[str, Any],
+        trainings: list[tuple[Training, TrainingResult]],
     ) -> TrialDone:
         """A trial's score is the mean over folds of the best validation score. A fold that turned non-finite scores
         its best epoch until then (at worst the untrained one); a fold that raised fails the trial."""
@@ -138,12 +144,15 @@ class EntryWork:
                 raise Unfinished("failed", f"no trial of search {s} gave a score: {error}")
             choices.append((s, trials[chosen].values))
         plan = [
-            Repetition("tuned", *choices[(seed - 1) % len(choices)][:1], seed, choices[(seed - 1) % len(choices)][1])
+            Repetition(
+                "tuned", *choices[(seed - 1) % len(choices)][:1], seed, choices[(seed - 1) % len(choices)][1]
+            )
             for seed in range(1, protocol.repetitions + 1)
         ]
         published = published_values(method, protocol, self.entry.dataset)
         return plan + [
-            Repetition("published", None, seed, published) for seed in range(1, protocol.published_repetitions + 1)
+            Repetition("published", None, seed, published)
+            for seed in range(1, protocol.published_repetitions + 1)
         ]
 
     def _jobs(self, repetition: Repetition, test: TestRoles) -> list[TrainJob]:

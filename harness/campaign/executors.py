@@ -64,7 +64,9 @@ class ProcessExecutor:
                 return self._pool.submit(_perform, job)
             except BrokenProcessPool:
                 self._pool = None
-        raise BrokenProcessPool("worker processes end as soon as they start; run with --executor local to see why")
+        raise BrokenProcessPool(
+            "worker processes end as soon as they start; run with --executor local to see why"
+        )
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(

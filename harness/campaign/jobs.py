@@ -69,7 +69,12 @@ def perform(job: Job, place: Workplace, report: Callable[[int, float], None] | N
         )
     result, embedder = run_training(job.training, method, place.bench, report)
     done: Done = {}
-    if job.measurement is not None and job.test is not None and embedder is not None and result.status != "nan":
+    if (
+        job.measurement is not None
+        and job.test is not None
+        and embedder is not None
+        and result.status != "nan"
+    ):
         # The measurement is stored first: a training that is there while its measurement is not is run again.
         measured = measure(embedder, place.bench, job.test)
         done[job.measurement.key] = _keep(store, job.measurement, measured)

@@ -41,6 +41,7 @@ def make_record(
         protocol=protocol.slug,
         status=outcome.status,
         why=outcome.why,
+        key=entry.key,
         method_title=method.title,
         method_kind=method.kind,
         method_source=method.source,
@@ -64,7 +65,9 @@ def make_record(
         },
         published=published_values(method, protocol, entry.dataset),
         searches=[
-            SearchHistory(trials=[_trial(t) for t in trials], chosen=outcome.chosen[s] if outcome.chosen else None)
+            SearchHistory(
+                trials=[_trial(t) for t in trials], chosen=outcome.chosen[s] if outcome.chosen else None
+            )
             for s, trials in enumerate(outcome.searches)
         ],
         runs=[run for r in tuned for run in _runs(r)],
@@ -142,7 +145,8 @@ def _seconds(outcome: Outcome) -> dict[str, float]:
     measured = [r for r in cells.values() if isinstance(r, MeasurementResult)]
     return {
         "training": sum(r.seconds["training"] for r in trained),
-        "evaluation": sum(r.seconds["evaluation"] for r in trained) + sum(r.seconds["total"] for r in measured),
+        "evaluation": sum(r.seconds["evaluation"] for r in trained)
+        + sum(r.seconds["total"] for r in measured),
         "total": sum(r.seconds["total"] for r in [*trained, *measured]),
     }
 

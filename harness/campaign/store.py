@@ -82,5 +82,3 @@ def _result(cell: Cell, content: dict[str, Any]) -> CellResult | None:
         facts["losses"] = tuple((int(e), float(v)) for e, v in facts["losses"])
         return TrainingResult(**facts)
     return MeasurementResult(**facts)
-
-

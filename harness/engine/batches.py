@@ -24,7 +24,9 @@ def take(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return images[torch.randint(len(images), (count,), generator=generator)]
 
 
-def drawn_batches(labels: Tensor, batch_size: int, per_class: int, generator: torch.Generator) -> Iterator[Tensor]:
+def drawn_batches(
+    labels: Tensor, batch_size: int, per_class: int, generator: torch.Generator
+) -> Iterator[Tensor]:
     """Endless batches of batch_size / per_class distinct classes, each with `per_class` images, every batch drawn anew.
 
     With fewer classes than a batch asks for, passes over all classes are laid end to end, so that a class repeats only
@@ -39,7 +41,9 @@ def drawn_batches(labels: Tensor, batch_size: int, per_class: int, generator: to
         yield torch.cat([take(classes[c], per_class, generator) for c in chosen[:wanted]])
 
 
-def pass_batches(labels: Tensor, batch_size: int, per_class: int, generator: torch.Generator) -> Iterator[Tensor]:
+def pass_batches(
+    labels: Tensor, batch_size: int, per_class: int, generator: torch.Generator
+) -> Iterator[Tensor]:
     """The Reality Check's sampler (protocol of Musgrave et al. 2020, section 4 and its code).
 
     A list is filled with passes over the shuffled classes, `per_class` images of each, up to the whole passes that fit

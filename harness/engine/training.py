@@ -81,9 +81,7 @@ def run_training(
     return _result(progress, bench, time.perf_counter() - started), embedder
 
 
-def _train(
-    cell: Training, method: Method, bench: Bench, report: Report | None
-) -> tuple[Progress, Embedder]:
+def _train(cell: Training, method: Method, bench: Bench, report: Report | None) -> tuple[Progress, Embedder]:
     protocol, names = bench.protocol, (cell.protocol, cell.dataset, cell.fold, cell.seed)
     fold = fold_of(cell, bench)
     inputs = bench.inputs(bench.development)
@@ -174,8 +172,12 @@ def _fit(
     for epoch in range(1, protocol.epochs + 1):
         begun = time.perf_counter()
         if hasattr(objective, "refresh"):
-            objective.refresh(embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device))
-        loss = _epoch(protocol.epoch_steps, batches, inputs, fold, embedder, objective, optimizer, views, bench)
+            objective.refresh(
+                embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device)
+            )
+        loss = _epoch(
+            protocol.epoch_steps, batches, inputs, fold, embedder, objective, optimizer, views, bench
+        )
         progress.training_seconds += time.perf_counter() - begun
         progress.steps += protocol.epoch_steps
         if not np.isfinite(loss):
@@ -214,7 +216,9 @@ def _epoch(
         embeddings = embedder(inputs.train_batch(fold.train[index], views))
         loss = objective(embeddings, labels)
         if loss.shape != ():
-            raise ValueError(f"the objective returned a tensor of shape {tuple(loss.shape)}; expected one number, ()")
+            raise ValueError(
+                f"the objective returned a tensor of shape {tuple(loss.shape)}; expected one number, ()"
+            )
         if penalty is not None:
             loss = loss + penalty()
         optimizer.zero_grad(set_to_none=True)
@@ -269,7 +273,9 @@ def _batches(
 ) -> Iterator[Tensor]:
     if hasattr(objective, "batches"):
         return iter(objective.batches(labels, generator))
-    return BATCHES[protocol.batches](labels, protocol.batch_size, images_per_class(method, protocol), generator)
+    return BATCHES[protocol.batches](
+        labels, protocol.batch_size, images_per_class(method, protocol), generator
+    )
 
 
 def build_optimizer(
@@ -283,7 +289,9 @@ def build_optimizer(
     groups += _own_groups(cell, method, protocol, objective, rate)
     groups = [g for g in groups if g["params"]]
     if protocol.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=rate, momentum=protocol.momentum, weight_decay=protocol.weight_decay)
+        return torch.optim.RMSprop(
+            groups, lr=rate, momentum=protocol.momentum, weight_decay=protocol.weight_decay
+        )
     return torch.optim.AdamW(groups, lr=rate, weight_decay=protocol.weight_decay)
 
 

@@ -21,7 +21,11 @@ def attach(folder: Path, record: Record, arrays: Mapping[str, Any]) -> list[str]
         figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
     tables = {
         f"tables/{name}.json": list(rows)
-        for name, rows in (("runs", run_rows(record)), ("trials", trial_rows(record)), ("classes", class_rows(record, arrays)))
+        for name, rows in (
+            ("runs", run_rows(record)),
+            ("trials", trial_rows(record)),
+            ("classes", class_rows(record, arrays)),
+        )
     }
     tables = {path: rows for path, rows in tables.items() if rows}
     for path, rows in tables.items():

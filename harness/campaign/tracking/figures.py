@@ -35,11 +35,15 @@ def search_figure(record: Record) -> Figure:
         colour = COLOURS[number % len(COLOURS)]
         scores = [trial.score for trial in search.trials]
         seen = [(trial, 100 * score) for trial, score in enumerate(scores) if score is not None]
-        axes.scatter(*zip(*seen, strict=True), color=colour, s=22, alpha=0.7, label=f"search {number}: trials")
+        axes.scatter(
+            *zip(*seen, strict=True), color=colour, s=22, alpha=0.7, label=f"search {number}: trials"
+        )
         best = 100 * incumbent_curve(scores)
         axes.step(range(len(best)), best, where="post", color=colour, label=f"search {number}: best so far")
         if search.chosen is not None and (score := scores[search.chosen]) is not None:
-            axes.scatter([search.chosen], [100 * score], s=120, facecolors="none", edgecolors=colour, linewidths=1.8)
+            axes.scatter(
+                [search.chosen], [100 * score], s=120, facecolors="none", edgecolors=colour, linewidths=1.8
+            )
     axes.set_xlabel("trial (0: the published values)")
     axes.set_ylabel(f"validation {record.settings['selection']}, %, mean over folds")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -57,7 +61,9 @@ def curve_figure(record: Record) -> Figure:
         colour = COLOURS[run.fold % len(COLOURS)]
         epochs, scores = zip(*run.curve, strict=True)
         label = None if run.fold in named else f"fold {run.fold}"
-        axes.plot(epochs, [100 * score for score in scores], color=colour, alpha=0.6, linewidth=1.2, label=label)
+        axes.plot(
+            epochs, [100 * score for score in scores], color=colour, alpha=0.6, linewidth=1.2, label=label
+        )
         kept = dict(run.curve).get(run.best_epoch if run.best_epoch is not None else -1)
         if kept is not None:
             axes.plot([run.best_epoch], [100 * kept], "o", color=colour, markersize=4)
@@ -72,7 +78,10 @@ def curve_figure(record: Record) -> Figure:
 def repetition_figure(record: Record) -> Figure:
     """Test MAP@R of each seed: small dots its folds, large dots their mean; the band is the interval over seeds."""
     figure, axes = panel(record, "repetitions")
-    stages = (("tuned", record.runs, COLOURS[0]), ("published loss values", record.published_runs, COLOURS[1]))
+    stages = (
+        ("tuned", record.runs, COLOURS[0]),
+        ("published loss values", record.published_runs, COLOURS[1]),
+    )
     ticks: list[str] = []
     for title, runs, colour in stages:
         first = len(ticks)
@@ -80,7 +89,14 @@ def repetition_figure(record: Record) -> Figure:
         for seed, scores in seeds_of(runs).items():
             means.append(sum(scores) / len(scores))
             axes.plot([len(ticks)] * len(scores), scores, "o", color=colour, markersize=3, alpha=0.5)
-            axes.plot([len(ticks)], means[-1:], "o", color=colour, markersize=8, label=None if len(means) > 1 else title)
+            axes.plot(
+                [len(ticks)],
+                means[-1:],
+                "o",
+                color=colour,
+                markersize=8,
+                label=None if len(means) > 1 else title,
+            )
             ticks.append(str(seed))
         if len(means) > 1:
             interval = seed_interval(means)

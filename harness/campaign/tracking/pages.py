@@ -52,7 +52,15 @@ class Page:
     def digest(self) -> str:
         """Of all that the run should say; not of when it was written."""
         record = self.record.model_dump_json() if self.record else ""
-        facts = [self.name, dict(self.tags), dict(self.params), self.points, self.contexts, self.status, record]
+        facts = [
+            self.name,
+            dict(self.tags),
+            dict(self.params),
+            self.points,
+            self.contexts,
+            self.status,
+            record,
+        ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -85,7 +93,9 @@ def repetition_page(event: RepetitionDone) -> Page:
     entry, kind = event.entry, "final" if event.kind == "tuned" else "published values"
     folds = {training.key: training.fold for training, _ in event.trainings}
     points = training_points(entry, event.trainings)
-    points += named("val/", fold_means(result.validation for _, result in event.trainings if result.status == "ok"))
+    points += named(
+        "val/", fold_means(result.validation for _, result in event.trainings if result.status == "ok")
+    )
     for measurement, measured in event.measurements:
         points += named(f"fold{folds[measurement.trainings[0]]}/test/", measured.metrics)
     points += named("test/", fold_means(measured.metrics for _, measured in event.measurements))
@@ -133,7 +143,11 @@ def training_tags(trainings: Trained) -> dict[str, str]:
     if bad:
         training, result = bad[0]
         tags["dml.error"] = result.error[:500]
-        tags[NOTE] = f"Fold {training.fold} ended **{result.status}**: {result.error}\n\n```\n{result.traceback}\n```"[:7900]
+        tags[NOTE] = (
+            f"Fold {training.fold} ended **{result.status}**: {result.error}\n\n```\n{result.traceback}\n```"[
+                :7900
+            ]
+        )
     return tags
 
 

@@ -13,7 +13,12 @@ from harness.record import Record, Run, Trial, place
 from harness.statistics import Interval, incumbent_curve, seed_interval
 
 #: How a metric is written for people, best known first; others follow under their own names.
-TITLES = {"map_at_r": "MAP@R", "r_precision": "R-Precision", "precision_at_1": "P@1", "recall_at_1": "Recall@1"}
+TITLES = {
+    "map_at_r": "MAP@R",
+    "r_precision": "R-Precision",
+    "precision_at_1": "P@1",
+    "recall_at_1": "Recall@1",
+}
 STATUS = {"complete": "FINISHED", "incomplete": "KILLED", "failed": "FAILED"}
 
 
@@ -110,7 +115,11 @@ def search_points(entry: Entry, record: Record) -> list[Point]:
 
 def choices_of(record: Record) -> list[tuple[int, Trial]]:
     """(search, chosen trial) of each search that has chosen, the best score first."""
-    chosen = [(n, search.trials[search.chosen]) for n, search in enumerate(record.searches) if search.chosen is not None]
+    chosen = [
+        (n, search.trials[search.chosen])
+        for n, search in enumerate(record.searches)
+        if search.chosen is not None
+    ]
     return sorted(chosen, key=lambda pair: -(pair[1].score or 0.0))
 
 
@@ -188,7 +197,9 @@ def choice_lines(record: Record) -> list[str]:
             continue
         values = ", ".join(f"{name} = {short(value)}" for name, value in trial.values.items())
         chosen = record.searches[number].chosen
-        lines.append(f"- search {number} chose trial {chosen}: {values} (validation {100 * (trial.score or 0):.1f})")
+        lines.append(
+            f"- search {number} chose trial {chosen}: {values} (validation {100 * (trial.score or 0):.1f})"
+        )
     return [*lines, ""] if lines else []
 
 

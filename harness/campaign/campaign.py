@@ -1,0 +1,185 @@
+"""A campaign: methods on one dataset under one protocol, from settled names to records."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.campaign.entry import EntryWork, Outcome
+from harness.campaign.environment import environment
+from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, Watcher
+from harness.campaign.executors import Executor
+from harness.campaign.jobs import Job
+from harness.campaign.prepare import Trunk
+from harness.campaign.recording import make_record
+from harness.campaign.run import work_off
+from harness.campaign.store import CellStore
+from harness.dataset import Dataset
+from harness.engine.bench import TestRoles
+from harness.method import Method
+from harness.record import Record, write_record
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a campaign keeps things. `work` is ignored by git; records are not."""
+
+    results: Path
+
+    @property
+    def work(self) -> Path:
+        return self.results / ".work"
+
+    @property
+    def cells(self) -> Path:
+        return self.work / "cells"
+
+    @property
+    def studies(self) -> Path:
+        return self.work / "studies"
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """Entries to be worked on together.
+
+    trunk.protocol is the whole protocol; entries hold it as it is on this dataset.
+    """
+
+    dataset: Dataset
+    trunk: Trunk
+    methods: Sequence[Method]
+    places: Places
+    device: str
+    threads: int
+    workers: int
+    command: str
+
+    def entries(self) -> list[Entry]:
+        return [self._entry(method) for method in self.methods]
+
+    def _entry(self, method: Method) -> Entry:
+        whole, dataset = self.trunk.protocol, self.dataset
+        words = (
+            f"{method.name}\n{method.source}\n{dataset.slug}\n{dataset.split}\n{whole.name}\n{whole.digest}"
+        )
+        words += f"\n{self.trunk.sha256}\n{self.threads}"
+        return Entry(
+            key=hashlib.sha256(words.encode()).hexdigest(),
+            method=method,
+            protocol=whole.on(dataset.name),
+            protocol_digest=whole.digest,
+            dataset=dataset.name,
+            dataset_slug=dataset.slug,
+            dataset_title=dataset.title,
+            split=dataset.split,
+            recall_at=dataset.recall_at,
+            development=(len(dataset.development.class_names), len(dataset.development)),
+            test=(len(dataset.test.class_names), len(dataset.test)),
+            command=self.command.replace("METHOD", method.name),
+        )
+
+    def run(
+        self,
+        test: TestRoles,
+        executor: Executor,
+        watcher: Watcher,
+        until: float | None = None,
+        lost: Callable[[Job, str], None] | None = None,
+        waiting: Callable[[Entry], None] | None = None,
+    ) -> list[Record]:
+        """Work every entry off. Returns their records, in the order of the methods.
+
+        until: `time.monotonic()` after which nothing new is started; entries are then incomplete.
+        waiting: told of an entry that another command is working on; it is waited for.
+        """
+        entries = self.entries()
+        records: dict[str, Record] = {}
+        locks = [self._lock(entry, waiting) for entry in sorted(entries, key=lambda entry: entry.key)]
+        try:
+            work = [self._work(entry, test, watcher, records) for entry in entries]
+            if not work_off(work, executor, until, lost):
+                self._cut_off(entries, test, watcher, records)
+        finally:
+            for lock in locks:
+                lock.release()
+        return [records[entry.key] for entry in entries if entry.key in records]
+
+    def _work(self, entry: Entry, test: TestRoles, watcher: Watcher, records: dict[str, Record]) -> Any:
+        watcher(EntryStarted(entry))
+        work = EntryWork(
+            entry, CellStore(self.places.cells), self.places.studies, self.trunk.sha256, self.threads, watcher
+        )
+
+        def finish(outcome: Outcome) -> None:
+            records[entry.key] = self._record(entry, outcome, test, watcher)
+
+        return work.run(test), finish
+
+    def _record(self, entry: Entry, outcome: Outcome, test: TestRoles, watcher: Watcher) -> Record:
+        dataset = self.dataset
+        record, arrays = make_record(
+            entry,
+            outcome,
+            test,
+            CellStore(self.places.cells),
+            environment(self.device, self.threads, self.workers),
+            self.trunk.note,
+            {"partial": dataset.partial, "shareable": dataset.shareable},
+        )
+        write_record(self.places.results, record, arrays)
+        watcher(EntryDone(entry, record, arrays))
+        return record
+
+    def _cut_off(
+        self, entries: Sequence[Entry], test: TestRoles, watcher: Watcher, records: dict[str, Record]
+    ) -> None:
+        """Time was up: entries that are not finished get a record that says so and holds no average."""
+        for entry in entries:
+            if entry.key not in records:
+                outcome = Outcome(
+                    status="incomplete", why="time was up (--max-hours); the same command goes on"
+                )
+                records[entry.key] = self._record(entry, outcome, test, watcher)
+
+    def _lock(self, entry: Entry, waiting: Callable[[Entry], None] | None) -> FileLock:
+        self.places.studies.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.places.studies / f"{entry.key[:24]}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting(entry)
+            while not lock.is_locked:
+                # In short waits, so that Ctrl-C is heard.
+                try:
+                    lock.acquire(timeout=1)
+                except Timeout:
+                    time.sleep(0)
+        return lock
+
+
+class Watchers:
+    """Several watchers as one. A watcher that raises is told nothing more: watching never fails a cell."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = list(watchers)
+        self.faults: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        for watcher in list(self._watchers):
+            try:
+                watcher(event)
+            except Exception as error:  # whatever a watcher's library raises is not the campaign's business
+                self._watchers.remove(watcher)
+                self.faults.append(f"{type(watcher).__name__} stopped: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        for watcher in self._watchers:
+            watcher.close()

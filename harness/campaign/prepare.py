@@ -1,0 +1,109 @@
+"""Before the first training: images decoded, features computed, everything a worker needs laid out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.backbones import InputSpec, input_spec, load_backbone, published_weights
+from harness.backbones.weights import sha256_of
+from harness.data.store import ImageStore, build_store
+from harness.dataset import Dataset, ImageSet
+from harness.engine.bench import Bench, Role, TestRoles
+from harness.engine.features import stored_features
+from harness.protocol import Protocol
+
+#: Told what is being prepared, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trunk:
+    """The protocol with its backbone settled: the weights' file, their sha256 and the input they want."""
+
+    protocol: Protocol
+    weights: Path | None
+    sha256: str
+    input: InputSpec
+
+    @property
+    def note(self) -> str:
+        return f"trained on {self.input.trained_on}"
+
+
+def settle_trunk(
+    protocol: Protocol, backbone: str | None, weights: Path | None, override: InputSpec | None
+) -> Trunk:
+    """The trunk of a run: the protocol's backbone, or where it leaves it free, the user's.
+
+    weights: their file, None from scratch. A protocol with a free backbone sees images at the weights' own size.
+    Raises RequestError and MissingError, before any image is read.
+    """
+    free = protocol.backbone is None
+    name = backbone or protocol.backbone
+    assert name is not None
+    sha256 = "" if weights is None else sha256_of(weights)
+    if weights is None:
+        spec = load_backbone(name, None, None, override).input
+    else:
+        spec = input_spec(sha256, override, published_weights(name))
+    settled = protocol.with_backbone(name, sha256 or None) if free else protocol
+    if free:
+        settled = dataclasses.replace(settled, size=spec.size, resize=spec.size)
+    return Trunk(settled, weights, sha256, spec)
+
+
+def prepare(
+    dataset: Dataset,
+    trunk: Trunk,
+    cache: Path,
+    device: str,
+    threads: int,
+    plugins: tuple[Path, ...],
+    progress: Progress,
+) -> tuple[Bench, TestRoles]:
+    """Stores (and features where the backbone does not train) of every role. What is in the cache is not made again."""
+    protocol = trunk.protocol.on(dataset.name)
+    maker = _Maker(protocol, trunk, cache, device, progress)
+    queries = maker.role("test images", dataset.test)
+    gallery = None if dataset.gallery is None else maker.role("gallery images", dataset.gallery)
+    bench = Bench(
+        protocol=protocol,
+        development=maker.role("development images", dataset.development),
+        recall_at=dataset.recall_at,
+        weights=trunk.weights,
+        input=trunk.input,
+        features=not protocol.train_backbone,
+        device=device,
+        threads=threads,
+        plugins=plugins,
+    )
+    return bench, TestRoles(queries, gallery, dataset.recall_at)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    protocol: Protocol
+    trunk: Trunk
+    cache: Path
+    device: str
+    progress: Progress
+
+    def role(self, what: str, images: ImageSet) -> Role:
+        store = build_store(
+            images.pictures,
+            self.protocol.resize,
+            self.cache,
+            lambda done, all_: self.progress(f"decoding {what}", done, all_),
+            square=self.protocol.test_view == "whole",
+        )
+        file = store.path if self.protocol.train_backbone else self._features(what, store)
+        return Role(file, images.labels, images.class_names)
+
+    def _features(self, what: str, store: ImageStore) -> Path:
+        return stored_features(
+            store, self.protocol, self.trunk.weights, self.trunk.input, self.cache, self.device,
+            lambda done, all_: self.progress(f"features of {what}", done, all_),
+        )  # fmt: skip

@@ -1,0 +1,317 @@
+"""The ledger: makes a tracker hold each page exactly once. The only module that imports mlflow.
+
+Runs are found by their tag `dml.key` before they are made, and what they hold is compared, not logged again: writing
+the same pages twice, from two sessions or after a crash in between, leaves the same runs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+# MLflow reads these when it is imported or at each call; what the user has set holds. Nothing is reported to MLflow's
+# makers, nothing is printed into our terminal, and a tracker that hangs is left alone soon: the diary tries again.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking.client import MlflowClient  # noqa: E402
+
+from harness.campaign.events import Entry  # noqa: E402
+from harness.campaign.tracking.attachments import attach  # noqa: E402
+from harness.campaign.tracking.pages import ENTRY, KEY, NOTE, WRITTEN, Page, Point, entry_tags  # noqa: E402
+
+PARENT = "mlflow.parentRunId"
+#: The most that MLflow takes in one call.
+METRICS_AT_ONCE = 1000
+PARAMS_AT_ONCE = 100
+#: MLflow's limit for a dataset's digest.
+DIGEST_LENGTH = 36
+
+Item = TypeVar("Item")
+
+
+class Refused(Exception):
+    """The tracker will never take this page; trying again is in vain."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run that the tracker holds: its id, the digest of the page it was last written from, and its status."""
+
+    id: str
+    written: str
+    status: str
+
+
+class Ledger:
+    """One tracker and what is known of its runs. Used by one thread.
+
+    uri: MLflow's tracking address.
+    artifacts: folder for the artifacts of new experiments; None leaves the place to the tracker.
+    source: tags for the code that runs, put on every run when it is made.
+    Every method raises what MLflow raises when the tracker fails; call `forget` then, and try again.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None, source: Mapping[str, str]) -> None:
+        self._artifacts = artifacts
+        self._source = source
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, dict[str, Known]] = {}
+        with quiet(), schema_lock(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+
+    def forget(self) -> None:
+        """Look everything up again: an answer may have been lost after the tracker did what was asked."""
+        self._experiments.clear()
+        self._runs.clear()
+
+    def open(self, entry: Entry) -> None:
+        """Have the entry's parent run; one that an earlier session left unfinished goes on."""
+        parent = self._parent(entry)
+        if parent.status == "KILLED":
+            self._client.update_run(parent.id, status="RUNNING")
+            self._keep(entry, entry.key, Known(parent.id, "", "RUNNING"))
+
+    def leave(self, entry: Entry) -> None:
+        """Close the parent run of an entry that is not done."""
+        parent = self._parent(entry)
+        if parent.status == "RUNNING":
+            self._client.set_terminated(parent.id, "KILLED")
+            self._keep(entry, entry.key, Known(parent.id, "", "KILLED"))
+
+    def write(self, entry: Entry, page: Page) -> None:
+        """Have the page's run, and have it say what the page says. Raises Refused where MLflow rejects a value."""
+        digest = page.digest
+        known = self._known(entry).get(page.key)
+        if known is not None and known.written == digest and known.status == page.status:
+            return
+        try:
+            run = self._client.get_run(known.id) if known else self._create(entry, page)
+            self._describe(run, entry, page)
+            self._record(run, page, digest)
+            self._client.set_terminated(run.info.run_id, page.status)
+        except MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise Refused(first_line(error)) from error
+            raise
+        self._keep(entry, page.key, Known(run.info.run_id, digest, page.status))
+
+    # -- finding and making ------------------------------------------------------------------------------------------
+
+    def _known(self, entry: Entry) -> dict[str, Known]:
+        """The entry's runs by key, from one search for each entry."""
+        if entry.key not in self._runs:
+            experiment = self._experiment(entry)
+            runs: dict[str, Known] = {}
+            for run in sorted(self._search(experiment, entry.key), key=lambda run: run.info.start_time):
+                key = run.data.tags.get(KEY, "")
+                if key in runs:
+                    # Made twice when the tracker's answer to the first request was lost; the younger one goes.
+                    self._client.delete_run(run.info.run_id)
+                else:
+                    runs[key] = Known(run.info.run_id, run.data.tags.get(WRITTEN, ""), run.info.status)
+            self._runs[entry.key] = runs
+        return self._runs[entry.key]
+
+    def _search(self, experiment: str, entry_key: str) -> Iterator[Run]:
+        token: str | None = None
+        while token is None or token:
+            found = self._client.search_runs(
+                [experiment], f"tags.`{ENTRY}` = '{entry_key}'", max_results=1000, page_token=token
+            )
+            yield from found
+            token = found.token or ""
+
+    def _keep(self, entry: Entry, key: str, known: Known) -> None:
+        self._known(entry)[key] = known
+
+    def _experiment(self, entry: Entry) -> str:
+        """Id of the experiment of the entry's dataset and protocol, made and described when it is not there."""
+        name = f"dml/{entry.dataset_slug}/{entry.protocol.slug}"
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                found = self._client.get_experiment(self._create_experiment(name))
+            elif found.lifecycle_stage == "deleted":
+                # Its name stays taken, so new runs can only go into the old experiment.
+                self._client.restore_experiment(found.experiment_id)
+            for tag, value in experiment_tags(entry).items():
+                if found.tags.get(tag) != value:
+                    self._client.set_experiment_tag(found.experiment_id, tag, value)
+            self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _create_experiment(self, name: str) -> str:
+        place = None
+        if self._artifacts is not None:
+            place = (self._artifacts / name.replace("/", "-")).absolute().as_uri()
+        try:
+            return str(self._client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self._client.get_experiment_by_name(name).experiment_id)
+
+    def _parent(self, entry: Entry) -> Known:
+        if entry.key not in self._known(entry):
+            tags = {
+                **entry_tags(entry, "study", "running"),
+                NOTE: f"Not done yet. The command:\n\n    {entry.command}",
+            }
+            run = self._create(entry, Page(entry.key, entry.method.name, tags))
+            self._keep(entry, entry.key, Known(run.info.run_id, "", "RUNNING"))
+        return self._known(entry)[entry.key]
+
+    def _create(self, entry: Entry, page: Page) -> Run:
+        """Make the page's run, started as long ago as its cells took."""
+        tags = {**self._source, **page.tags, KEY: page.key}
+        if page.key != entry.key:
+            tags[PARENT] = self._parent(entry).id
+        start = int(1000 * (time.time() - page.seconds))
+        return self._client.create_run(self._experiment(entry), start, tags, page.name)
+
+    # -- what a run says ---------------------------------------------------------------------------------------------
+
+    def _describe(self, run: Run, entry: Entry, page: Page) -> None:
+        """The dataset that the run saw, and what is attached to it."""
+        if page.contexts and not run.inputs.dataset_inputs:
+            self._client.log_inputs(run.info.run_id, dataset_inputs(entry, page.contexts))
+        if page.record is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            tables = attach(Path(folder), page.record, page.arrays)
+            self._client.log_artifacts(run.info.run_id, folder)
+        # What `log_table` notes for the page that shows tables; itself it would append to a table that is there.
+        listed = json.dumps([{"path": path, "type": "table"} for path in tables])
+        self._client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", listed)
+
+    def _record(self, run: Run, page: Page, digest: str) -> None:
+        """Params, metrics and tags that the run does not have yet; the tag `dml.written` with the last of them."""
+        tags = dict(page.tags)
+        changed = [k for k, v in page.params.items() if run.data.params.get(k, v) != v]
+        if changed:
+            tags["dml.conflict"] = (
+                f"another session says otherwise, and params stay as they were: {', '.join(changed)}"
+            )
+        params = [Param(k, v) for k, v in page.params.items() if k not in run.data.params]
+        now = int(1000 * time.time())
+        metrics = [Metric(name, value, now, step) for name, value, step in self._missing(run, page.points)]
+        for more in chunks(params, PARAMS_AT_ONCE)[1:]:
+            self._client.log_batch(run.info.run_id, params=more)
+        for more in chunks(metrics, METRICS_AT_ONCE - 200)[1:]:
+            self._client.log_batch(run.info.run_id, metrics=more)
+        self._client.log_batch(
+            run.info.run_id,
+            metrics[: METRICS_AT_ONCE - 200],
+            params[:PARAMS_AT_ONCE],
+            [RunTag(name, value) for name, value in {**tags, WRITTEN: digest}.items()],
+        )
+
+    def _missing(self, run: Run, points: Sequence[Point]) -> list[Point]:
+        """The points that the run does not hold. Of a value that changed, the newest one is shown."""
+        held = {
+            (name, metric.step): metric.value
+            for name in {name for name, _, _ in points} & set(run.data.metrics)
+            for metric in sorted(
+                self._client.get_metric_history(run.info.run_id, name), key=lambda m: m.timestamp
+            )
+        }
+        return [point for point in points if held.get((point[0], point[2])) != point[1]]
+
+
+def experiment_tags(entry: Entry) -> dict[str, str]:
+    """What the experiment's page says above its runs, and by which metric its runs are ordered."""
+    protocol = entry.protocol
+    classes, images = entry.development
+    test_classes, test_images = entry.test
+    lines = [
+        f"**{entry.dataset_title}** under the protocol **{protocol.title}**. {protocol.about}".strip(),
+        "",
+        f"Methods are tuned on {classes} development classes ({images:,} images), cut into {protocol.folds} folds, and "
+        f"measured on {test_classes} test classes ({test_images:,} images) that no search ever sees.",
+        "",
+        "Each parent run is one method: its metrics `test/...` are means over repetitions with the ends of their 95 % "
+        "intervals (`_ci_low`, `_ci_high`), its params the chosen values, its note the line that does it again. Open it "
+        "to see its trials (validation scores of every fold, a step an epoch) and its final runs (a seed each). "
+        "Filter with tags, for example ``tags.`dml.level` = 'trial'`` or ``tags.`dml.method` = 'ms'``.",
+        "",
+        "Ranks, intervals and comparisons: `results/LEADERBOARD.md` and `results/site/index.html`. Validation and test "
+        "scores have galleries of different size and are never compared with each other.",
+    ]
+    return {
+        NOTE: "\n".join(lines),
+        "mlflow.experiment.primaryMetric.name": "test/map_at_r",
+        "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+        "mlflow.experimentKind": "custom_model_development",
+        "dml.dataset": entry.dataset_slug,
+        "dml.protocol": protocol.slug,
+    }
+
+
+def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
+    """The dataset in each of its roles; MLflow keeps one context a name, so each role has its own."""
+    sizes = {"test": entry.test}
+    return [
+        DatasetInput(
+            Dataset(
+                name=f"{entry.dataset_slug} {context}",
+                digest=entry.split[:DIGEST_LENGTH],
+                source_type="local",
+                source=json.dumps({"dataset": entry.dataset, "split": entry.split}),
+                profile=json.dumps(
+                    dict(zip(("classes", "images"), sizes.get(context, entry.development), strict=True))
+                ),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for context in contexts
+    ]
+
+
+def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, or its kind where it has no words."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the lines that MLflow's database writes when it is made."""
+    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def schema_lock(uri: str) -> Any:
+    """Hold while a database file is opened: two programs that make its tables at once would break each other."""
+    if not uri.startswith("sqlite:///"):
+        return nullcontext()
+    file = Path(uri.removeprefix("sqlite:///"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(file.with_name(file.name + ".lock"))
