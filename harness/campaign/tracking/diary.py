@@ -142,7 +142,7 @@ class MlflowDiary:
         except (
             Exception
         ) as error:  # whatever a tracker raises: the campaign goes on, and what is missing is counted
-            if type(error).__name__ == "Refused":
+            if type(error).__name__ == "RefusedError":
                 self._refusal = self._refusal or line_of(error)
                 return True
             self._failing = line_of(error)

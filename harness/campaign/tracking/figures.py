@@ -35,9 +35,8 @@ def search_figure(record: Record) -> Figure:
         colour = COLOURS[number % len(COLOURS)]
         scores = [trial.score for trial in search.trials]
         seen = [(trial, 100 * score) for trial, score in enumerate(scores) if score is not None]
-        axes.scatter(
-            *zip(*seen, strict=True), color=colour, s=22, alpha=0.7, label=f"search {number}: trials"
-        )
+        trials, values = [trial for trial, _ in seen], [score for _, score in seen]
+        axes.scatter(trials, values, color=colour, s=22, alpha=0.7, label=f"search {number}: trials")
         best = 100 * incumbent_curve(scores)
         axes.step(range(len(best)), best, where="post", color=colour, label=f"search {number}: best so far")
         if search.chosen is not None and (score := scores[search.chosen]) is not None:
@@ -64,9 +63,9 @@ def curve_figure(record: Record) -> Figure:
         axes.plot(
             epochs, [100 * score for score in scores], color=colour, alpha=0.6, linewidth=1.2, label=label
         )
-        kept = dict(run.curve).get(run.best_epoch if run.best_epoch is not None else -1)
-        if kept is not None:
-            axes.plot([run.best_epoch], [100 * kept], "o", color=colour, markersize=4)
+        for epoch, score in run.curve:
+            if epoch == run.best_epoch:
+                axes.plot([epoch], [100 * score], "o", color=colour, markersize=4)
         named.add(run.fold)
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"validation {record.settings['selection']}, %")

@@ -29,17 +29,18 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking.client import MlflowClient  # noqa: E402
 
 from harness.campaign.events import Entry  # noqa: E402
 from harness.campaign.tracking.attachments import attach  # noqa: E402
+from harness.campaign.tracking.experiment import experiment_name, experiment_tags  # noqa: E402
 from harness.campaign.tracking.pages import ENTRY, KEY, NOTE, WRITTEN, Page, Point, entry_tags  # noqa: E402
 
 PARENT = "mlflow.parentRunId"
-#: The most that MLflow takes in one call.
-METRICS_AT_ONCE = 1000
+#: MLflow takes 1,000 things in one call, of which our tags and params are fewer than 200, and 100 params.
+METRICS_AT_ONCE = 800
 PARAMS_AT_ONCE = 100
 #: MLflow's limit for a dataset's digest.
 DIGEST_LENGTH = 36
@@ -47,7 +48,7 @@ DIGEST_LENGTH = 36
 Item = TypeVar("Item")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The tracker will never take this page; trying again is in vain."""
 
 
@@ -97,7 +98,7 @@ class Ledger:
             self._keep(entry, entry.key, Known(parent.id, "", "KILLED"))
 
     def write(self, entry: Entry, page: Page) -> None:
-        """Have the page's run, and have it say what the page says. Raises Refused where MLflow rejects a value."""
+        """Have the page's run, and have it say what the page says. Raises RefusedError where MLflow rejects a value."""
         digest = page.digest
         known = self._known(entry).get(page.key)
         if known is not None and known.written == digest and known.status == page.status:
@@ -109,7 +110,7 @@ class Ledger:
             self._client.set_terminated(run.info.run_id, page.status)
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise Refused(first_line(error)) from error
+                raise RefusedError(first_line(error)) from error
             raise
         self._keep(entry, page.key, Known(run.info.run_id, digest, page.status))
 
@@ -144,11 +145,11 @@ class Ledger:
 
     def _experiment(self, entry: Entry) -> str:
         """Id of the experiment of the entry's dataset and protocol, made and described when it is not there."""
-        name = f"dml/{entry.dataset_slug}/{entry.protocol.slug}"
+        name = experiment_name(entry)
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                found = self._client.get_experiment(self._create_experiment(name))
+                found = self._make_experiment(name)
             elif found.lifecycle_stage == "deleted":
                 # Its name stays taken, so new runs can only go into the old experiment.
                 self._client.restore_experiment(found.experiment_id)
@@ -158,16 +159,18 @@ class Ledger:
             self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
-    def _create_experiment(self, name: str) -> str:
+    def _make_experiment(self, name: str) -> Experiment:
         place = None
         if self._artifacts is not None:
             place = (self._artifacts / name.replace("/", "-")).absolute().as_uri()
         try:
-            return str(self._client.create_experiment(name, artifact_location=place))
+            return self._client.get_experiment(self._client.create_experiment(name, artifact_location=place))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            # Another session was quicker by a moment.
+            found = self._client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
                 raise
-            return str(self._client.get_experiment_by_name(name).experiment_id)
+            return found
 
     def _parent(self, entry: Entry) -> Known:
         if entry.key not in self._known(entry):
@@ -191,7 +194,7 @@ class Ledger:
 
     def _describe(self, run: Run, entry: Entry, page: Page) -> None:
         """The dataset that the run saw, and what is attached to it."""
-        if page.contexts and not run.inputs.dataset_inputs:
+        if page.contexts and not (run.inputs and run.inputs.dataset_inputs):
             self._client.log_inputs(run.info.run_id, dataset_inputs(entry, page.contexts))
         if page.record is None:
             return
@@ -213,16 +216,14 @@ class Ledger:
         params = [Param(k, v) for k, v in page.params.items() if k not in run.data.params]
         now = int(1000 * time.time())
         metrics = [Metric(name, value, now, step) for name, value, step in self._missing(run, page.points)]
-        for more in chunks(params, PARAMS_AT_ONCE)[1:]:
+        first, *later = chunks(metrics, METRICS_AT_ONCE)
+        for some in later:
+            self._client.log_batch(run.info.run_id, some)
+        first_params, *later_params = chunks(params, PARAMS_AT_ONCE)
+        for more in later_params:
             self._client.log_batch(run.info.run_id, params=more)
-        for more in chunks(metrics, METRICS_AT_ONCE - 200)[1:]:
-            self._client.log_batch(run.info.run_id, metrics=more)
-        self._client.log_batch(
-            run.info.run_id,
-            metrics[: METRICS_AT_ONCE - 200],
-            params[:PARAMS_AT_ONCE],
-            [RunTag(name, value) for name, value in {**tags, WRITTEN: digest}.items()],
-        )
+        marks = [RunTag(name, value) for name, value in {**tags, WRITTEN: digest}.items()]
+        self._client.log_batch(run.info.run_id, first, first_params, marks)
 
     def _missing(self, run: Run, points: Sequence[Point]) -> list[Point]:
         """The points that the run does not hold. Of a value that changed, the newest one is shown."""
@@ -234,35 +235,6 @@ class Ledger:
             )
         }
         return [point for point in points if held.get((point[0], point[2])) != point[1]]
-
-
-def experiment_tags(entry: Entry) -> dict[str, str]:
-    """What the experiment's page says above its runs, and by which metric its runs are ordered."""
-    protocol = entry.protocol
-    classes, images = entry.development
-    test_classes, test_images = entry.test
-    lines = [
-        f"**{entry.dataset_title}** under the protocol **{protocol.title}**. {protocol.about}".strip(),
-        "",
-        f"Methods are tuned on {classes} development classes ({images:,} images), cut into {protocol.folds} folds, and "
-        f"measured on {test_classes} test classes ({test_images:,} images) that no search ever sees.",
-        "",
-        "Each parent run is one method: its metrics `test/...` are means over repetitions with the ends of their 95 % "
-        "intervals (`_ci_low`, `_ci_high`), its params the chosen values, its note the line that does it again. Open it "
-        "to see its trials (validation scores of every fold, a step an epoch) and its final runs (a seed each). "
-        "Filter with tags, for example ``tags.`dml.level` = 'trial'`` or ``tags.`dml.method` = 'ms'``.",
-        "",
-        "Ranks, intervals and comparisons: `results/LEADERBOARD.md` and `results/site/index.html`. Validation and test "
-        "scores have galleries of different size and are never compared with each other.",
-    ]
-    return {
-        NOTE: "\n".join(lines),
-        "mlflow.experiment.primaryMetric.name": "test/map_at_r",
-        "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
-        "mlflow.experimentKind": "custom_model_development",
-        "dml.dataset": entry.dataset_slug,
-        "dml.protocol": protocol.slug,
-    }
 
 
 def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
@@ -286,7 +258,8 @@ def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
 
 
 def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    """Cut into pieces of at most `size`; at least one piece."""
+    return [items[start : start + size] for start in range(0, max(len(items), 1), size)]
 
 
 def first_line(error: BaseException) -> str:

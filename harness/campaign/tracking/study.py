@@ -160,8 +160,8 @@ def note(record: Record, stages: Sequence[Stage]) -> str:
         f"Paper: [{record.paper.authors}: {record.paper.title}, {record.paper.venue} {record.paper.year}]"
         f"({record.paper.link})",
         "",
-        f"The raw numbers are the record `{raw}` (also under Artifacts); ranks and comparisons with other methods are in `results/LEADERBOARD.md` and on the site, "
-        "`results/site/index.html`.",
+        f"The raw numbers are the record `{raw}` (also under Artifacts); ranks and comparisons with other methods are "
+        "in `results/LEADERBOARD.md` and on the site, `results/site/index.html`.",
     ]
     if record.caveat:
         lines[1:1] = ["", f"> {record.caveat}"]
