@@ -1,0 +1,212 @@
+"""The exact order in which a query finds the gallery, in blocks: where the relevant items stand in it.
+
+The order is by similarity from high to low, and by gallery index where similarities are equal. Similarities are
+float32 dot products. Those of duplicates are equal to the last bit wherever they stand, because every product
+is made in tiles of one width (see `TILE`), so nothing here depends on the size of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Similarities held at a time: 64 MiB of float32.
+HELD = 1 << 24
+#: Gallery items in a tile. A core's cache holds a tile, and the gallery is padded to whole tiles.
+TILE = 1024
+#: A block of queries is padded to a multiple of this: a product with a single row would add in another order.
+ROWS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Relevance:
+    """Which gallery items are relevant to which query, without ever holding a query-by-gallery table.
+
+    query, item: (N,) and (G,) classes. own: whether the queries are their own gallery.
+    count: (N,) R, the number of relevant items of each query.
+    members: (G,) gallery indices by class, then index; class c has `members[start[c] : start[c] + size[c]]`.
+    """
+
+    query: Tensor
+    item: Tensor
+    own: bool
+    count: Tensor
+    members: Tensor
+    start: Tensor
+    size: Tensor
+
+    @classmethod
+    def among(cls, labels: npt.NDArray[np.int64], device: torch.device) -> Relevance:
+        """Queries that are their own gallery: each is relevant to the others of its class."""
+        return cls._of(labels, labels, True, device)
+
+    @classmethod
+    def between(
+        cls, labels: npt.NDArray[np.int64], gallery_labels: npt.NDArray[np.int64], device: torch.device
+    ) -> Relevance:
+        """Queries and a gallery apart from them."""
+        return cls._of(labels, gallery_labels, False, device)
+
+    @classmethod
+    def _of(
+        cls, labels: npt.NDArray[np.int64], offered: npt.NDArray[np.int64], own: bool, device: torch.device
+    ) -> Relevance:
+        names, item = np.unique(offered, return_inverse=True)
+        size = np.bincount(
+            item, minlength=len(names) + 1
+        )  # one class more, without items: that of unknown labels
+        query = np.searchsorted(names, labels)
+        query[names[np.minimum(query, len(names) - 1)] != labels] = len(names)
+        facts = {
+            "query": query,
+            "item": item,
+            "count": size[query] - own,
+            "members": np.argsort(item, kind="stable"),
+            "start": np.cumsum(size) - size,
+            "size": size,
+        }
+        return cls(own=own, **{name: torch.as_tensor(fact, device=device) for name, fact in facts.items()})
+
+    def hits(self, rows: Tensor, items: Tensor) -> Tensor:
+        """(B, k) whether items (B, k) are relevant to the queries at `rows`; never asked of the query itself."""
+        return self.item[items] == self.query[rows, None]
+
+    def peers(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, most) gallery indices of each query's class, in order, and whether each is there or padding."""
+        classes = self.query[rows]
+        place = torch.arange(int(self.size[classes].max()), device=rows.device)
+        there = place < self.size[classes, None]
+        items = self.members[(self.start[classes, None] + place).clamp(max=len(self.members) - 1)]
+        return items, there
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The queries at positions `rows` (B,).
+
+    first: (B, k) gallery indices of the k nearest, k at least the largest R of the block.
+    hits: (B, k) whether they are relevant.
+    rank: (B,) number of items before the nearest relevant one, exact where it is less than `beyond`.
+    """
+
+    rows: Tensor
+    first: Tensor
+    hits: Tensor
+    rank: Tensor
+
+
+def ranked(
+    queries: Tensor, items: Tensor, relevance: Relevance, *, neighbours: int, beyond: int, held: int
+) -> Iterator[Ranked]:
+    """Rank the gallery for each query with a relevant item, or for every query if `neighbours` are asked for.
+
+    queries (N, D), items (G, D): float32 of unit length (or zero).
+    """
+    # Queries with equally many relevant items share a block, so that one large class does not slow all down.
+    order = torch.argsort(relevance.count, stable=True)
+    if not neighbours:
+        order = order[relevance.count[order] > 0]
+    for rows, similarities in _blocks(queries, items, order, relevance.own, held):
+        k = max(int(relevance.count[rows[-1]]), neighbours)
+        first = nearest(similarities, k)
+        hits = relevance.hits(rows, first)
+        yield Ranked(rows, first, hits, _rank(similarities, rows, hits, relevance, beyond))
+
+
+def _blocks(
+    queries: Tensor, items: Tensor, order: Tensor, own: bool, held: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Blocks of query positions with their (B, W) similarities, W >= G; the query itself and padding: -inf."""
+    width = -(-len(items) // TILE) * TILE
+    padded = F.pad(items, (0, 0, 0, width - len(items)))
+    height = ROWS * max(1, min(held // width, TILE, len(order)) // ROWS)
+    held_block = torch.empty(height, width, device=items.device)
+    for start in range(0, len(order), height):
+        rows = order[start : start + height]
+        block = F.pad(queries[rows], (0, 0, 0, height - len(rows)))
+        for tile in range(0, width, TILE):
+            torch.mm(block, padded[tile : tile + TILE].T, out=held_block[:, tile : tile + TILE])
+        similarities = held_block[: len(rows)]
+        similarities[:, len(items) :] = -torch.inf
+        if own:
+            similarities[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
+        yield rows, similarities
+
+
+def nearest(similarities: Tensor, k: int) -> Tensor:
+    """(B, k) columns of the k largest of (B, W) similarities, in order; ties go to the lower column."""
+    values, columns = _largest(similarities, min(k + 1, similarities.shape[1]))
+    # Which of several equal values at the k-th place come in, the index decides: all columns must be seen.
+    tied = torch.nonzero((values[:, k - 1 : k] == values[:, k:]).any(1)).flatten()
+    values, columns = values[:, :k].clone(), columns[:, :k].clone()
+    for start in range(0, len(tied), ROWS):
+        some = tied[start : start + ROWS]
+        columns[some] = _first_of_ties(similarities[some], values[some, -1:], k)
+    columns = columns.sort(1).values
+    order = similarities.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+    return columns.gather(1, order)
+
+
+def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and their columns, in order of value; which of equal values is left open.
+
+    The k largest values lie in the k groups of columns with the largest maxima, and maxima are cheap.
+    """
+    height, width = similarities.shape
+    size = (
+        1 << max(0, (width // k).bit_length() - 1) // 2
+    )  # about the root of width / k, which looks at the fewest
+    if size < 4:
+        return similarities.topk(k)
+    step = width // size
+    groups = similarities.view(height, size, step).amax(1).topk(k).indices
+    columns = (groups[:, None, :] + torch.arange(0, width, step, device=groups.device)[:, None]).flatten(1)
+    values, chosen = similarities.gather(1, columns).topk(k)
+    return values, columns.gather(1, chosen)
+
+
+def _first_of_ties(similarities: Tensor, least: Tensor, k: int) -> Tensor:
+    """(B, k) columns of the k largest, by column; `least` (B, 1), the k-th largest, stands in several."""
+    above, equal = similarities > least, similarities == least
+    room = k - above.sum(1, keepdim=True)
+    chosen = above | (equal & (equal.cumsum(1) <= room))
+    return chosen.nonzero()[:, 1].view(len(similarities), k)
+
+
+def _rank(similarities: Tensor, rows: Tensor, hits: Tensor, relevance: Relevance, beyond: int) -> Tensor:
+    """(B,) how many items come before the nearest relevant one, exact where it is less than `beyond`."""
+    k = hits.shape[1]
+    rank = torch.where(hits, torch.arange(k, device=hits.device), k).amin(1)
+    if beyond > k:
+        deep = torch.nonzero((rank == k) & (relevance.count[rows] > 0)).flatten()
+        if len(deep):
+            rank[deep] = _count_before(similarities[deep], *relevance.peers(rows[deep]))
+    return rank
+
+
+def _count_before(similarities: Tensor, peers: Tensor, there: Tensor) -> Tensor:
+    """(B,) items before the nearest of `peers` (B, n), which is never the query: its similarity is -inf."""
+    values = similarities.gather(1, peers).masked_fill(~there, -torch.inf)
+    best = values.amax(1, keepdim=True)
+    rank = _count(similarities > best)
+    tied = torch.nonzero(_count(similarities >= best) > rank + 1).flatten()
+    if len(tied):
+        lowest = peers.masked_fill((values < best) | ~there, similarities.shape[1]).amin(1)
+        before = torch.arange(similarities.shape[1], device=peers.device) < lowest[tied, None]
+        rank[tied] += ((similarities[tied] == best[tied]) & before).sum(1)
+    return rank
+
+
+def _count(mask: Tensor) -> Tensor:
+    """(B,) how many of a (B, W) mask are true, W a multiple of TILE.
+
+    Eight bytes are added as one integer, TILE / 8 = 128 integers at a time, so that no byte can pass 255.
+    """
+    words = mask.view(torch.uint8).view(torch.int64).view(len(mask), -1, TILE // 8)
+    return words.sum(2).view(torch.uint8).sum((1,), dtype=torch.int64)
