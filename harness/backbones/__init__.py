@@ -1,4 +1,4 @@
-"""Backbones: trunks that turn images into pooled stage features, and what their weights demand of the input."""
+"""Backbones: trunks that turn images into pooled stage features, and what their weights want to see."""
 
 from harness.backbones.loading import (
     LoadedBackbone,

@@ -1,8 +1,8 @@
 """`timm:NAME`: any network of timm as a backbone; timm is an optional extra.
 
-`timm:mobilenetv2_100,pad_type=same` hands settings to timm's builder. Stages as in `torchvision_models`: the last map
-of every resolution between 1/8 of the image and the final one; networks of one resolution (ViT, DINOv2) give the maps
-after a third and two thirds of their blocks. The final feature is what timm's classifier sees.
+`timm:mobilenetv2_100,pad_type=same` hands settings to timm's builder. Stages as in `torchvision_models`: the
+last map of every resolution between 1/8 of the image and the final one; networks of one resolution (ViT, DINOv2)
+give the maps after a third and two thirds of their blocks. The final feature is what timm's classifier sees.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Any classification network of torchvision as a backbone, by its torchvision name (`resnet50`, `mobilenet_v2`, ...).
+"""Any classification network of torchvision as a backbone, by torchvision's name (`resnet50`, `vit_b_16`).
 
 Two rules hold for all of them:
 
 - The final feature is what the last linear layer of the classifier sees, before dropout.
-- A stage ends with the last block that puts out maps of its resolution; maps between 1/8 of the image and the final
-  resolution are stages, pooled by their mean. A block is a module that the network holds directly or in sequences.
-  Networks of one resolution (ViT) have the final feature only.
+- A stage ends with the last block that puts out maps of its resolution; maps between 1/8 of the image and the
+  final resolution are stages, pooled by their mean. A block is a module that the network holds directly or in
+  sequences. Networks of one resolution (ViT) have the final feature only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
 
-#: torchvision applies ImageNet's normalisation to these and turns it back inside: they were trained on [-1, 1].
+#: torchvision applies ImageNet's normalisation to these and undoes it inside: they were trained on [-1, 1].
 UNIT_RANGE = ("googlenet", "inception_v3")
 
 #: Parameters of auxiliary classifiers, in the files beside the last linear layer.
@@ -42,7 +42,7 @@ def names() -> list[str]:
 
 
 def published(name: str) -> tuple[PublishedWeights, ...]:
-    """torchvision's weights of a network; the first is the one that papers have used longest (IMAGENET1K_V1)."""
+    """torchvision's weights of a network; the first is what papers have used longest (IMAGENET1K_V1)."""
     found = []
     for weights in models.get_model_weights(name):
         if weights.name == "IMAGENET1K_FEATURES":  # VGG without its classifier's hidden layers
@@ -81,16 +81,13 @@ class TorchvisionTrunk(nn.Module):
         nodes = {unit: unit for unit in stages} | {last: "final"}
         self.named = create_feature_extractor(network, nodes)
         self.classifier = (f"{last}.", *AUXILIARY)
-        self._layout = [channels_last for _, channels_last in stages.values()]
+        self._sides = [(1, 2) if channels_last else (2, 3) for _, channels_last in stages.values()]
         self.feature_sizes = (*(channels for channels, _ in stages.values()), _width(network, size))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Pooled stage features (B, F_s) of images (B, 3, H, W), the final one last."""
         *maps, final = self.named(x).values()
-        pooled = [
-            m.mean((1, 2) if channels_last else (2, 3))
-            for m, channels_last in zip(maps, self._layout, strict=True)
-        ]
+        pooled = [m.mean(sides) for m, sides in zip(maps, self._sides, strict=True)]
         return [*pooled, final.flatten(1)]
 
 
@@ -98,7 +95,8 @@ def _behead(network: nn.Module) -> str:
     """Replace the last linear layer, and a dropout right before it, by nothing; returns the layer's name."""
     modules = list(network.named_modules())
     position = max(i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear))
-    last, before = modules[position][0], modules[position - 1]
+    last: str = modules[position][0]
+    before = modules[position - 1]
     network.set_submodule(last, nn.Identity())
     if isinstance(before[1], nn.Dropout):
         network.set_submodule(before[0], nn.Identity())
@@ -106,7 +104,7 @@ def _behead(network: nn.Module) -> str:
 
 
 def _stages(network: nn.Module, size: int) -> dict[str, tuple[int, bool]]:
-    """Name of the last block of every stage but the final one -> its channels, and whether these come last (Swin)."""
+    """Last block of every stage but the final one -> its channels, and whether these come last (Swin)."""
     seen: dict[int, tuple[str, int, bool]] = {}
 
     def watch(name: str) -> Callable[..., None]:

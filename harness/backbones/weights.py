@@ -18,7 +18,7 @@ from harness.errors import MissingError, RequestError
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network wants to see: `(scale * pixel in [0, 1] - mean) / std`, the channels in the order `channels`.
+    """What a network wants to see: `(scale * pixel - mean) / std` of pixels in [0, 1], in the order `channels`.
 
     mean, std: one number a channel, in the order of `channels` and in units of `scale`.
     channels: "RGB" or "BGR".
@@ -90,7 +90,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
 
 def fit(state: Mapping[str, Tensor], module: torch.nn.Module, dropped: tuple[str, ...], file: Path) -> None:
-    """Load a file's parameters into `module`; names that begin with one of `dropped` (classifiers) are left out.
+    """Load a file's parameters into `module`, without those whose names begin with one of `dropped`.
 
     A leading dimension of 1 that the module lacks is dropped: Caffe's ports store normalisation as (1, C).
     Raises RequestError that names what does not fit.

@@ -1,0 +1,59 @@
+"""Small shifts, scalings and rotations of a batch of squares: the augmentation of characters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """One movement a picture; tensors of (B,).
+
+    right, down: shift in pixels. scale: above 1 enlarges. turn: radians, counter-clockwise as it is seen.
+    """
+
+    right: Tensor
+    down: Tensor
+    scale: Tensor
+    turn: Tensor
+    flips: Tensor
+
+
+def draw_jitter(
+    batch: int,
+    shift: float,
+    scale: tuple[float, float],
+    rotation: float,
+    flip: bool,
+    generator: torch.Generator,
+) -> Jitter:
+    """Random movements, each part uniform: shift in pixels and rotation in degrees either way."""
+    draws = torch.rand(batch, 5, generator=generator, dtype=torch.float64)
+    right, down, size, turn = (draws[:, i] for i in range(4))
+    return Jitter(
+        right=shift * (2 * right - 1),
+        down=shift * (2 * down - 1),
+        scale=scale[0] + (scale[1] - scale[0]) * size,
+        turn=math.radians(rotation) * (2 * turn - 1),
+        flips=(draws[:, 4] < 0.5) & flip,
+    )
+
+
+def move(pixels: Tensor, jitter: Jitter) -> Tensor:
+    """Pictures (B, 3, S, S) float, moved; what comes in from outside continues the border."""
+    side = pixels.shape[-1]
+    # grid_sample asks where a pixel comes from, so this is the inverse movement, in units of half a side.
+    shrink = torch.where(jitter.flips, -1.0, 1.0) / jitter.scale
+    cosine, sine = torch.cos(jitter.turn) / jitter.scale, torch.sin(jitter.turn) / jitter.scale
+    mirror = shrink * jitter.scale
+    right, down = 2 * jitter.right / side, 2 * jitter.down / side
+    across = torch.stack((mirror * cosine, -mirror * sine, mirror * (sine * down - cosine * right)), 1)
+    along = torch.stack((sine, cosine, -sine * right - cosine * down), 1)
+    theta = torch.stack((across, along), 1).to(pixels.device, pixels.dtype)
+    grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
