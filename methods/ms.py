@@ -15,22 +15,11 @@ CVPR 2019. https://arxiv.org/abs/1904.06627
 from functools import partial
 
 from optuna.distributions import FloatDistribution
-from torch import Tensor, nn
+from torch import nn
 
 from harness.method import Method, Paper, Task
-from methods._mining import relative_pairs
-from methods._pairs import PairLoss, masked_logsumexp, softplus
-
-
-def multi_similarity(
-    s: Tensor, positive: Tensor, negative: Tensor, *, alpha: float, beta: float, base: float, epsilon: float
-) -> Tensor:
-    """s (B, R) cosine, positive and negative (B, R) bool -> ()."""
-    positive, negative = relative_pairs(s, positive, negative, epsilon)
-    both = positive.any(-1) & negative.any(-1)
-    pull = softplus(masked_logsumexp(-alpha * (s - base), positive)) / alpha
-    push = softplus(masked_logsumexp(beta * (s - base), negative)) / beta
-    return (both * (pull + push)).mean()
+from methods._multi_similarity import multi_similarity
+from methods._pairs import PairLoss
 
 
 def build(
