@@ -46,7 +46,7 @@ class CrossBatchMemory(nn.Module):
     ) -> None:
         super().__init__()
         self.inner = inner
-        self.start = start
+        self.start_step = start
         self.weight = weight
         self.register_buffer("memory", torch.zeros(capacity, dimensions))
         self.register_buffer("memory_labels", torch.zeros(capacity, dtype=torch.int64))
@@ -68,7 +68,7 @@ class CrossBatchMemory(nn.Module):
         """Write the batch over the oldest slots once the start has passed; returns the (B,) slots."""
         if len(embeddings) > len(self.memory):
             raise ValueError(f"a memory of {len(self.memory)} is smaller than a batch of {len(embeddings)}")
-        started = self.step >= self.start
+        started = self.step >= self.start_step
         slots = (self.pointer + torch.arange(len(labels), device=labels.device)) % len(self.memory)
         # Before the start each slot is written with what it holds: one path, whatever the step.
         new = torch.where(started, embeddings.to(self.memory.dtype), self.memory[slots])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from harness import probe
+
 #: Angles in degrees and labels of six unit vectors in the plane, whose losses were worked out independently.
 FIX6_ANGLES = (0, 25, 60, 40, 100, 130)
 FIX6_LABELS = (0, 0, 0, 1, 1, 1)
@@ -36,19 +38,4 @@ def random_batch(
 
 def degenerate_batches() -> dict[str, tuple[Tensor, Tensor]]:
     """Batches in which something that losses rely on is missing, by what is wrong with them; float64."""
-    embeddings, labels = random_batch(7, per_class=2, images=8)
-    twice = embeddings.clone()
-    twice[labels == 0] = twice[labels == 0][0]  # two images of one class that are the same image
-    same_across = embeddings.clone()
-    same_across[4] = same_across[int((labels != labels[4]).nonzero()[0])]  # one image under two labels
-    zero = embeddings.clone()
-    zero[3] = 0
-    return {
-        "one class only": (embeddings, torch.zeros_like(labels)),
-        "all classes distinct": (embeddings, torch.arange(8)),
-        "duplicates in a class": (twice, labels),
-        "duplicates across classes": (same_across, labels),
-        "a zero vector": (zero, labels),
-        "two of one class": (embeddings[:2], torch.zeros(2, dtype=torch.int64)),
-        "two of two classes": (embeddings[:2], torch.arange(2)),
-    }
+    return {what: (x.double(), labels) for what, (x, labels) in probe.degenerate_batches().items()}
