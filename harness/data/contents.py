@@ -1,0 +1,76 @@
+"""What images are, by content: their sha256, remembered so that unchanged files are hashed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol as Interface
+from typing import runtime_checkable
+
+from harness.data.parallel import in_order
+from harness.dataset import Pictures
+from harness.errors import RequestError
+
+
+@runtime_checkable
+class Stamped(Interface):
+    """Pictures that say cheaply whether an image may have changed."""
+
+    def stamp(self, index: int) -> str:
+        """Place, size and time of change of the file that holds the image."""
+        ...
+
+
+def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) -> list[str]:
+    """sha256 of every image as it is stored, in order.
+
+    Those of `Stamped` pictures are remembered in the cache under their stamps, hashed again when one changes.
+    Raises RequestError that names the files that cannot be read.
+    """
+    if not isinstance(pictures, Stamped):
+        return _hashed(pictures, workers)
+    stamps = "\n".join(pictures.stamp(index) for index in range(len(pictures)))
+    memory = (
+        cache / "contents" / f"{hashlib.sha256(stamps.encode(errors='surrogateescape')).hexdigest()}.json"
+    )
+    if memory.exists():
+        known: list[str] = json.loads(memory.read_text(encoding="utf-8"))
+        return known
+    hashes = _hashed(pictures, workers)
+    _write(memory, json.dumps(hashes))
+    return hashes
+
+
+def refuse_broken(broken: list[RequestError], images: int) -> None:
+    """Raises one RequestError for all images that cannot be read: ten by name, the others by their number."""
+    if broken:
+        named = "\n  ".join(str(error) for error in broken[:10])
+        rest = f"\n  and {len(broken) - 10:,} more" if len(broken) > 10 else ""
+        raise RequestError(
+            f"{len(broken):,} of {images:,} images cannot be read; replace or remove them:\n  {named}{rest}"
+        )
+
+
+def _hashed(pictures: Pictures, workers: int | None) -> list[str]:
+    def work(index: int) -> str | RequestError:
+        try:
+            return pictures.content(index)
+        except RequestError as error:
+            return error
+
+    results = list(in_order(work, len(pictures), workers))
+    refuse_broken([result for result in results if isinstance(result, RequestError)], len(results))
+    return [result for result in results if isinstance(result, str)]
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
+        unfinished.write(text)
+        unfinished.flush()
+        os.fsync(unfinished.fileno())
+    os.replace(name, file)
