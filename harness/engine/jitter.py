@@ -45,15 +45,17 @@ def draw_jitter(
 
 
 def move(pixels: Tensor, jitter: Jitter) -> Tensor:
-    """Pictures (B, 3, S, S) float, moved; what comes in from outside continues the border."""
+    """Pictures (B, 3, S, S) float: mirrored, enlarged and turned about the centre, then shifted.
+
+    What comes in from outside continues the border.
+    """
+    # grid_sample asks where each pixel comes from: the inverse movement, in units of half a side.
     side = pixels.shape[-1]
-    # grid_sample asks where a pixel comes from, so this is the inverse movement, in units of half a side.
-    shrink = torch.where(jitter.flips, -1.0, 1.0) / jitter.scale
-    cosine, sine = torch.cos(jitter.turn) / jitter.scale, torch.sin(jitter.turn) / jitter.scale
-    mirror = shrink * jitter.scale
     right, down = 2 * jitter.right / side, 2 * jitter.down / side
-    across = torch.stack((mirror * cosine, -mirror * sine, mirror * (sine * down - cosine * right)), 1)
-    along = torch.stack((sine, cosine, -sine * right - cosine * down), 1)
-    theta = torch.stack((across, along), 1).to(pixels.device, pixels.dtype)
+    cosine, sine = torch.cos(jitter.turn) / jitter.scale, torch.sin(jitter.turn) / jitter.scale
+    mirror = torch.where(jitter.flips, -1.0, 1.0)
+    from_x = mirror[:, None] * torch.stack((cosine, -sine, sine * down - cosine * right), 1)
+    from_y = torch.stack((sine, cosine, -sine * right - cosine * down), 1)
+    theta = torch.stack((from_x, from_y), 1).to(pixels.dtype).to(pixels.device)
     grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
