@@ -138,19 +138,20 @@ def _unit(embeddings: Tensor, name: str) -> Tensor:
             f"got {str(embeddings.dtype).removeprefix('torch.')} of shape {tuple(embeddings.shape)}"
         )
     rows = embeddings.detach()
-    return torch.cat([_unit_rows(rows[start : start + 8192], name) for start in range(0, len(rows), 8192)])
+    broken = torch.nonzero(~rows.isfinite().all(1)).flatten()
+    if len(broken):
+        raise RequestError(
+            f"{name}: NaN or infinity in {len(broken)} of {len(rows)} rows, the first is {int(broken[0])}; "
+            "such embeddings cannot be ranked"
+        )
+    return torch.cat([_unit_rows(rows[start : start + 8192]) for start in range(0, len(rows), 8192)])
 
 
-def _unit_rows(rows: Tensor, name: str) -> Tensor:
+def _unit_rows(rows: Tensor) -> Tensor:
     rows = rows.to(torch.float64)
     # The largest value first: squares of very small or very large embeddings leave the range of floats.
     largest = rows.abs().amax(1, keepdim=True)
-    if not bool(largest.isfinite().all()):
-        raise RequestError(
-            f"{name}: {int((~largest.isfinite()).sum())} rows hold NaN or infinity, which cannot be ranked"
-        )
-    rows = rows / largest.where(largest > 0, 1.0)
-    return F.normalize(rows).to(torch.float32)
+    return F.normalize(rows / largest.where(largest > 0, 1.0)).to(torch.float32)
 
 
 def _integers(labels: Labels | None, expected: int, name: str) -> npt.NDArray[np.int64]:

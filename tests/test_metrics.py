@@ -305,7 +305,7 @@ def test_what_cannot_be_scored_is_refused_with_a_reason() -> None:
     broken[3, 1] = torch.nan
     broken[7, 0] = torch.inf
     refused = [
-        (lambda: score(broken, labels), "2 rows hold NaN or infinity"),
+        (lambda: score(broken, labels), "NaN or infinity in 2 of 20 rows, the first is 3"),
         (lambda: score(x, labels[:5]), "labels: expected 20 integers"),
         (lambda: score(x, labels.float()), "got float32"),
         (lambda: score(x.long(), labels), "embeddings: expected floating-point"),
