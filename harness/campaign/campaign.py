@@ -11,19 +11,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.campaign.entry import EntryWork, Outcome
+from harness.campaign.entry import EntryWork, Outcome, cells_of
 from harness.campaign.environment import environment
-from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, Watcher
+from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
 from harness.campaign.executors import Executor
-from harness.campaign.jobs import Job
+from harness.campaign.jobs import Done, Job
 from harness.campaign.prepare import Trunk
 from harness.campaign.recording import make_record
 from harness.campaign.run import work_off
 from harness.campaign.store import CellStore
 from harness.dataset import Dataset
+from harness.discovery import slug
 from harness.engine.bench import TestRoles
 from harness.method import Method
-from harness.record import Record, write_record
+from harness.record import Record, place, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,19 @@ class Campaign:
     threads: int
     workers: int
     command: str
+    plugins: tuple[Path, ...] = ()
 
     def entries(self) -> list[Entry]:
         return [self._entry(method) for method in self.methods]
+
+    def recorded(self, entry: Entry) -> Record | None:
+        """The entry's complete record, made by the same code, data and protocol; None where there is none."""
+        protocol, method = entry.protocol.slug, slug(entry.method.name)
+        path = place(self.places.results, protocol, entry.dataset_slug, method)
+        if not path.exists():
+            return None
+        record = read_record(path)
+        return record if record.key == entry.key and record.status == "complete" else None
 
     def _entry(self, method: Method) -> Entry:
         whole, dataset = self.trunk.protocol, self.dataset
@@ -87,6 +98,7 @@ class Campaign:
 
     def run(
         self,
+        entries: Sequence[Entry],
         test: TestRoles,
         executor: Executor,
         watcher: Watcher,
@@ -94,17 +106,22 @@ class Campaign:
         lost: Callable[[Job, str], None] | None = None,
         waiting: Callable[[Entry], None] | None = None,
     ) -> list[Record]:
-        """Work every entry off. Returns their records, in the order of the methods.
+        """Work entries off. Returns their records, in the same order.
 
         until: `time.monotonic()` after which nothing new is started; entries are then incomplete.
         waiting: told of an entry that another command is working on; it is waited for.
         """
-        entries = self.entries()
         records: dict[str, Record] = {}
+
+        def landed(order: int, job: Job, done: Done) -> None:
+            for cell in cells_of(job):
+                if cell.key in done:
+                    watcher(CellDone(entries[order], cell, done[cell.key], fresh=True))
+
         locks = [self._lock(entry, waiting) for entry in sorted(entries, key=lambda entry: entry.key)]
         try:
             work = [self._work(entry, test, watcher, records) for entry in entries]
-            if not work_off(work, executor, until, lost):
+            if not work_off(work, executor, until, lost, landed):
                 self._cut_off(entries, test, watcher, records)
         finally:
             for lock in locks:

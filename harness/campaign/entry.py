@@ -6,12 +6,12 @@ many entries can share one. It reads and decides; it starts nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.campaign.events import CellDone, Entry, RepetitionDone, TrialDone, Watcher
+from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, TrialDone
 from harness.campaign.jobs import Done, JoinJob, TrainJob
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import Study, published_values, search_space
@@ -60,7 +60,7 @@ class EntryWork:
     studies: Path
     weights: str
     threads: int
-    watcher: Watcher
+    watcher: Callable[[Event], None]
 
     def run(self, test: TestRoles) -> Generator[Jobs, Done, Outcome]:
         """Every stage. Returns what came of it; an entry that fails says why and raises nothing."""
@@ -227,13 +227,12 @@ class EntryWork:
                 missing[job.key] = job
             else:
                 results |= found
-        if missing:
-            fresh = yield list(missing.values())
-            results |= fresh
-        for job in missing.values():
-            for cell in _cells(job):
+        for job in jobs:
+            for cell in cells_of(job):
                 if cell.key in results:
-                    self.watcher(CellDone(self.entry, cell, results[cell.key], fresh=True))
+                    self.watcher(CellDone(self.entry, cell, results[cell.key], fresh=False))
+        if missing:
+            results |= yield list(missing.values())
         for job in jobs:
             if isinstance(job, TrainJob) and job.training.key not in results:
                 raise Unfinished("incomplete", f"fold {job.training.fold}: the cell was lost with its worker")
@@ -242,7 +241,7 @@ class EntryWork:
     def _stored(self, job: TrainJob | JoinJob) -> Done | None:
         """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""
         done: Done = {}
-        for cell in _cells(job):
+        for cell in cells_of(job):
             result = self.store.get(cell)
             if result is None:
                 return None

@@ -16,7 +16,6 @@ from typing import Any
 from harness.campaign.entry import Outcome
 from harness.campaign.executors import ATTEMPTS, Executor
 from harness.campaign.jobs import Done, JoinJob, TrainJob
-from harness.errors import BenchmarkError
 
 Job = TrainJob | JoinJob
 Work = Generator[list[Job], Done, Outcome]
@@ -56,9 +55,11 @@ def work_off(
     executor: Executor,
     until: float | None = None,
     lost: Callable[[Job, str], None] | None = None,
+    landed: Callable[[int, Job, Done], None] | None = None,
 ) -> bool:
     """Run entries to their end; `finish` is called with each outcome. Returns False if `until` came first.
 
+    landed: told of each job that is done, with the position of its entry and its results.
     until: `time.monotonic()` after which no new job is started.
     lost: told of a job that a worker or the machine lost, each time it happens.
     A job that is lost ATTEMPTS times is left out of the results, and its entry stays incomplete.
@@ -77,7 +78,7 @@ def work_off(
         for future in _finished(flying):
             entry, job = flying.pop(future)
             entry.flying -= 1
-            _take(entry, job, future, attempts, lost)
+            _take(entry, job, future, attempts, lost, landed)
         for entry in running:
             if not entry.ended and not entry.queue and not entry.flying:
                 entry.advance()
@@ -105,13 +106,15 @@ def _take(
     future: Future[Done],
     attempts: dict[str, int],
     lost: Callable[[Job, str], None] | None,
+    landed: Callable[[int, Job, Done], None] | None,
 ) -> None:
     """Keep a job's results, or queue it again where the machine lost it."""
     try:
-        entry.results |= future.result()
+        done = future.result()
+        entry.results |= done
+        if landed is not None:
+            landed(entry.order, job, done)
     except (BrokenProcessPool, MemoryError, OSError, RuntimeError) as error:
-        if isinstance(error, BenchmarkError):
-            raise
         attempts[job.key] = attempts.get(job.key, 0) + 1
         if lost is not None:
             lost(job, f"{type(error).__name__}: {error}")

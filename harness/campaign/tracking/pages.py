@@ -109,7 +109,7 @@ def repetition_page(event: RepetitionDone) -> Page:
         tags={
             **entry_tags(entry, "final", status),
             **training_tags(event.trainings),
-            "dml.kind": event.kind,
+            "dml.values": event.kind,
             "dml.seed": str(event.seed),
             **({} if event.search is None else {"dml.search": str(event.search)}),
         },
@@ -128,7 +128,7 @@ def entry_tags(entry: Entry, level: str, status: str) -> dict[str, str]:
         "dml.level": level,
         "dml.status": status,
         "dml.method": entry.method.name,
-        "dml.kind_of_method": entry.method.kind,
+        "dml.method_kind": entry.method.kind,
         "dml.dataset": entry.dataset_slug,
         "dml.split": entry.split,
         "dml.protocol": entry.protocol.slug,

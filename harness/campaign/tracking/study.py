@@ -12,7 +12,7 @@ from harness.campaign.tracking.pages import NOTE, Page, Point, entry_tags, finit
 from harness.record import Record, Run, Trial, place
 from harness.statistics import Interval, incumbent_curve, seed_interval
 
-#: How a metric is written for people, best known first; others follow under their own names.
+#: The metrics of the note's table, as people write them.
 TITLES = {
     "map_at_r": "MAP@R",
     "r_precision": "R-Precision",
@@ -124,13 +124,9 @@ def choices_of(record: Record) -> list[tuple[int, Trial]]:
 
 
 def chosen_params(record: Record) -> dict[str, str]:
-    """The chosen values under their plain names; of several searches the best one's, and each one's under its own."""
+    """The chosen values; of several searches the best one's (the note and the table of trials have the others')."""
     choices = choices_of(record)
-    params = texts(choices[0][1].values) if choices else {}
-    if len(choices) > 1:
-        for number, trial in sorted(choices, key=lambda pair: pair[0]):
-            params |= texts({f"search{number}/{name}": value for name, value in trial.values.items()})
-    return params
+    return texts(choices[0][1].values) if choices else {}
 
 
 def source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -157,8 +153,7 @@ def note(record: Record, stages: Sequence[Stage]) -> str:
         "",
         f"    {record.command}",
         "",
-        f"Paper: [{record.paper.authors}: {record.paper.title}, {record.paper.venue} {record.paper.year}]"
-        f"({record.paper.link})",
+        f"Paper: {paper_link(record)}",
         "",
         f"The raw numbers are the record `{raw}` (also under Artifacts); ranks and comparisons with other methods are "
         "in `results/LEADERBOARD.md` and on the site, `results/site/index.html`.",
@@ -166,6 +161,13 @@ def note(record: Record, stages: Sequence[Stage]) -> str:
     if record.caveat:
         lines[1:1] = ["", f"> {record.caveat}"]
     return "\n".join(lines)[:7900]
+
+
+def paper_link(record: Record) -> str:
+    """Where the method comes from, as a link where there is one."""
+    paper = record.paper
+    words = f"{paper.authors}: {paper.title}, {paper.venue} {paper.year}"
+    return f"[{words}]({paper.link})" if paper.link else words
 
 
 def number_table(record: Record, stages: Sequence[Stage]) -> list[str]:

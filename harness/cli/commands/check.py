@@ -1,0 +1,23 @@
+"""`check`: the contract test for a method's file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.check import check
+from harness.cli.main import say, show
+from harness.discovery import load_method
+
+
+def main(request: argparse.Namespace) -> int:
+    file = Path(request.file)
+    if file.suffix == ".py":
+        say(f"running the code in {file}")
+        method = load_method(file.stem, [file.resolve()])
+    else:
+        method = load_method(request.file)
+    findings = check(method)
+    text = "\n".join(f"- {finding}" for finding in findings) or f"{method.name}: keeps the contract"
+    show({"method": method.name, "findings": findings}, text, request.json)
+    return 1 if findings else 0

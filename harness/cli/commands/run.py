@@ -1,0 +1,109 @@
+"""`run`: tune, repeat and measure methods on a dataset, then draw the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from harness.campaign.campaign import Campaign, Watchers
+from harness.campaign.events import Entry
+from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
+from harness.campaign.jobs import Job, Workplace
+from harness.campaign.prepare import prepare
+from harness.cli.boards import board_text
+from harness.cli.diary import close_diary, open_diary
+from harness.cli.main import again, say, show
+from harness.cli.request import settle
+from harness.cli.settings import Settings
+from harness.cli.terminal import Terminal
+from harness.engine.bench import Bench
+from harness.publish import draw
+from harness.record import Record
+
+
+def main(request: argparse.Namespace) -> int:
+    begun = time.monotonic()
+    campaign, settings = settle(request)
+    entries = campaign.entries()
+    kept = {} if request.force else {e.key: r for e in entries if (r := campaign.recorded(e)) is not None}
+    to_do = [entry for entry in entries if entry.key not in kept]
+    for entry in entries:
+        if entry.key in kept:
+            say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
+    fresh = _work(request, campaign, settings, to_do, begun) if to_do else []
+    draw(settings.results)
+    records = [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
+    _report(request, settings, records)
+    return 1 if any(record.status == "failed" for record in records) else 0
+
+
+def _work(
+    request: argparse.Namespace,
+    campaign: Campaign,
+    settings: Settings,
+    entries: Sequence[Entry],
+    begun: float,
+) -> list[Record]:
+    _remember(campaign)
+    until = None if request.max_hours is None else begun + 3600 * request.max_hours
+    with Terminal(entries, Console(stderr=True)) as terminal:
+        bench, test = prepare(
+            campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
+            terminal.preparing,
+        )  # fmt: skip
+        diary = open_diary(settings) if request.tracker == "mlflow" else None
+        watchers = Watchers([terminal, *([diary] if diary else [])])
+        executor = _executor(request, campaign, bench)
+
+        def lost(job: Job, why: str) -> None:
+            terminal.say(f"a cell was lost with its worker and is done again ({why})")
+
+        def waiting(entry: Entry) -> None:
+            terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
+
+        try:
+            records = campaign.run(entries, test, executor, watchers, until, lost, waiting)
+        finally:
+            executor.stop()
+            watchers.close()
+        for fault in [*watchers.faults, *(close_diary(diary) if diary else [])]:
+            terminal.say(fault)
+        if not terminal.trained:
+            terminal.say("every cell was there already: nothing was trained")
+    return records
+
+
+def _executor(request: argparse.Namespace, campaign: Campaign, bench: Bench) -> Executor:
+    workplace = Workplace(bench, campaign.places.cells)
+    kind = request.executor or ("processes" if campaign.workers > 1 else "local")
+    return LocalExecutor(workplace) if kind == "local" else ProcessExecutor(workplace, campaign.workers)
+
+
+def _remember(campaign: Campaign) -> None:
+    """Keep the command line beside the cells, so that `sync` can find its entries again."""
+    folder = campaign.places.work / "commands"
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in campaign.entries():
+        (folder / f"{entry.key[:24]}.json").write_text(json.dumps({"command": entry.command}))
+
+
+def _report(request: argparse.Namespace, settings: Settings, records: Sequence[Record]) -> None:
+    boards = sorted({(record.protocol, record.dataset) for record in records})
+    text = "\n\n".join(board_text(settings.results, protocol, dataset) for protocol, dataset in boards)
+    entries = [
+        {"method": r.method, "dataset": r.dataset, "protocol": r.protocol, "status": r.status, "why": r.why}
+        for r in records
+    ]
+    show({"entries": entries, "results": str(settings.results)}, text, request.json)
+    say(f"leaderboard  {settings.results / 'LEADERBOARD.md'}")
+    say(f"page         {settings.results / 'site' / 'index.html'}")
+    say(f"records      {settings.results / 'records'}")
+    results = [] if request.results == "results" else ["--results", request.results]
+    say(f"diary        {again(['ui', *results])}")
+    if any(record.status == "incomplete" for record in records):
+        say(f"to go on     {again(sys.argv[1:])}")

@@ -1,0 +1,30 @@
+"""The MLflow diary of a command: where it lies, and what to say when it could not be written."""
+
+from __future__ import annotations
+
+from harness.campaign.campaign import Places
+from harness.campaign.environment import commit
+from harness.campaign.tracking import MlflowDiary
+from harness.cli.settings import Settings
+
+
+def tracking_uri(settings: Settings) -> str:
+    """The user's tracking server, or a database under `results/.work`."""
+    if settings.mlflow is not None:
+        return settings.mlflow
+    work = Places(settings.results).work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{work / 'mlflow.db'}"
+
+
+def open_diary(settings: Settings) -> MlflowDiary:
+    """A diary that writes on a thread of its own. A server keeps attachments where it likes."""
+    artifacts = None
+    if settings.mlflow is None:
+        artifacts = Places(settings.results).work.resolve() / "mlflow-artifacts"
+    return MlflowDiary(tracking_uri(settings), artifacts, commit())
+
+
+def close_diary(diary: MlflowDiary) -> list[str]:
+    """What to tell the user of a diary that has been closed: nothing when all of it is written."""
+    return [diary.summary] if diary.summary else []

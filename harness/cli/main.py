@@ -1,0 +1,50 @@
+"""Arguments to work: the only place that prints and exits."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from harness.cli.parser import parse
+from harness.errors import BenchmarkError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 done, 1 something failed, 2 wrong request, 3 missing, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        request = parse(words)
+        # By name, because most commands import torch, and `--help` need not wait for it.
+        command = import_module(f"harness.cli.commands.{request.command}")
+        return int(command.main(request))
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say(f"\ninterrupted; what is finished is kept. To go on: {again(words)}")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left (`| head`); nothing is wrong.
+        sys.stderr.close()
+        return 0
+
+
+def say(text: str) -> None:
+    """A line for a person. Standard output belongs to results, so it goes to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(value: Any, text: str, as_json: bool) -> None:
+    """The result of a command: JSON, or its words, on standard output."""
+    print(json.dumps(value, indent=1, allow_nan=False) if as_json else text, flush=True)
+
+
+def again(words: Sequence[str]) -> str:
+    """The command line that a person can type again."""
+    return " ".join(["python run_benchmark.py", *(shlex.quote(word) for word in words)])

@@ -1,0 +1,204 @@
+"""The command line: which words there are. Imports nothing heavy, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from harness.errors import RequestError
+
+RUN = "run"
+COMMANDS = {
+    RUN: "tune, repeat and measure methods on a dataset (the default; the word may be left out)",
+    "plan": "what a run would do: cells done and to do, and their cost; trains nothing",
+    "list": "methods, datasets, backbones or protocols, and what is missing to run them",
+    "leaderboard": "draw LEADERBOARD.md and the site again from the records",
+    "evaluate": "score embeddings from a file (.npz or .safetensors)",
+    "check": "the contract test for a method's file",
+    "data": "verify a dataset",
+    "sync": "complete the MLflow diary from the finished cells",
+    "ui": "the MLflow UI on these runs, on the loopback address",
+    "doctor": "is everything here: packages, devices, data, weights, disk",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our errors and the nearest flag for a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        words = message.rsplit(": ", 1)[-1].split()
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        near = [
+            n for word in words if word.startswith("-") for n in difflib.get_close_matches(word, flags, 1)
+        ]
+        hint = f"; did you mean {near[0]}?" if near else f"; see {self.prog} --help"
+        raise RequestError(f"{message}{hint}")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its arguments. Raises RequestError, or SystemExit(0) after `--help`."""
+    words = list(arguments)
+    command = RUN
+    if words and not words[0].startswith("-"):
+        command = words.pop(0)
+        if command not in COMMANDS:
+            near = difflib.get_close_matches(command, COMMANDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise RequestError(f"no command {command!r}; {hint}")
+    parser = _parser(command)
+    known = parser.parse_args(words)
+    known.command = command
+    return known
+
+
+def _parser(command: str) -> Parser:
+    prog = "run_benchmark.py" if command == RUN else f"run_benchmark.py {command}"
+    parser = Parser(
+        prog=prog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_about() if command == RUN else COMMANDS[command],
+    )
+    {
+        RUN: _run,
+        "plan": _plan,
+        "list": _list,
+        "leaderboard": _leaderboard,
+        "evaluate": _evaluate,
+        "check": _check,
+        "data": _data,
+        "sync": _sync,
+        "ui": _ui,
+        "doctor": _doctor,
+    }[command](parser)
+    return parser
+
+
+def _about() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "Which deep-metric-learning method is really better, on your data, and by how much?\n\n"
+        "  python run_benchmark.py                                   ms, xbm and nca on the embedded characters\n"
+        "  python run_benchmark.py --methods ms,xbm,nca --dataset cub\n\n"
+        f"commands (each has its own --help):\n{lines}"
+    )
+
+
+def _places(parser: Parser) -> None:
+    places = parser.add_argument_group("places")
+    places.add_argument("--data", metavar="DIR", help="data root (DML_DATA)")
+    places.add_argument("--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE)")
+    places.add_argument(
+        "--results", metavar="DIR", default="results", help="records, boards, work in progress"
+    )
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON value on standard output, nothing else there"
+    )
+
+
+def _experiment(parser: Parser) -> None:
+    """What `run`, `plan` and `sync` share: the experiment."""
+    parser.add_argument(
+        "--methods", default="ms,xbm,nca", metavar="A,B", help="names, wildcards, xbm(ms), or all"
+    )
+    parser.add_argument(
+        "--dataset", default="glyphs", metavar="NAME", help="a name, folder:PATH or table:FILE.csv"
+    )
+    parser.add_argument("--protocol", metavar="NAME", help="default: the dataset's own")
+    parser.add_argument("--backbone", metavar="NAME", help="where the protocol leaves it free")
+    parser.add_argument("--weights", metavar="FILE", help="of the backbone; 'none' trains it from scratch")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="K=V", help="change a field of the protocol"
+    )
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="accept a copy of the dataset with fewer classes"
+    )
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1; default: cuda where there is one"
+    )
+    machine.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="of a training on a CPU (default 1)"
+    )
+    _places(parser)
+
+
+def _run(parser: Parser) -> None:
+    _experiment(parser)
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
+    )
+    parser.add_argument(
+        "--executor", choices=("local", "processes"), help="default: processes if workers > 1"
+    )
+    parser.add_argument("--max-hours", type=float, metavar="H", help="start nothing new after so long")
+    parser.add_argument("--force", action="store_true", help="do again what a complete record already holds")
+    parser.add_argument(
+        "--tracker", choices=("mlflow", "none"), default="mlflow", help="the diary (default mlflow)"
+    )
+    _json(parser)
+
+
+def _plan(parser: Parser) -> None:
+    _experiment(parser)
+    _json(parser)
+
+
+def _list(parser: Parser) -> None:
+    parser.add_argument("what", choices=("methods", "datasets", "backbones", "protocols"))
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"
+    )
+    _places(parser)
+    _json(parser)
+
+
+def _leaderboard(parser: Parser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if what is there differs")
+    parser.add_argument("--results", metavar="DIR", default="results")
+    _json(parser)
+
+
+def _evaluate(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="embeddings (N, D), labels (N,), optional gallery_*")
+    parser.add_argument(
+        "--recall-at", default="1,2,4,8", metavar="K,K", help="the K of Recall@K (default 1,2,4,8)"
+    )
+    _json(parser)
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a method's file, or the name of a method that is here")
+    _json(parser)
+
+
+def _data(parser: Parser) -> None:
+    parser.add_argument("action", choices=("verify",), help="read every image and count")
+    parser.add_argument("dataset", metavar="NAME", help="a name, folder:PATH or table:FILE.csv")
+    parser.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
+    _places(parser)
+    _json(parser)
+
+
+def _sync(parser: Parser) -> None:
+    _experiment(parser)
+    _json(parser)
+
+
+def _ui(parser: Parser) -> None:
+    parser.add_argument("--port", type=int, default=5000, metavar="N")
+    parser.add_argument("--results", metavar="DIR", default="results")
+
+
+def _doctor(parser: Parser) -> None:
+    _places(parser)
+    _json(parser)

@@ -1,0 +1,34 @@
+"""What the environment says. This is the only module that reads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Places and addresses of a run; a flag wins over the environment, the environment over the default.
+
+    data: the data root, or None. mlflow: a tracking URI, or None for the database under `results/.work`.
+    """
+
+    data: Path | None
+    cache: Path
+    results: Path
+    mlflow: str | None
+
+
+def read_settings(data: str | None, cache: str | None, results: str) -> Settings:
+    """Settings from flags and from DML_DATA, DML_CACHE and MLFLOW_TRACKING_URI."""
+    root = data or os.environ.get("DML_DATA")
+    store = cache or os.environ.get("DML_CACHE")
+    return Settings(
+        data=Path(root) if root else None,
+        cache=Path(store) if store else user_cache_path("dml-benchmark", appauthor=False),
+        results=Path(results),
+        mlflow=os.environ.get("MLFLOW_TRACKING_URI") or None,
+    )
