@@ -26,6 +26,11 @@ def is_class(labels: Tensor, classes: int) -> Tensor:
     return labels[:, None] == torch.arange(classes, device=labels.device)
 
 
+def lowered(s: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """s (B, C) with `margin` taken from each row's true class."""
+    return torch.where(is_class(labels, s.shape[1]), s - margin, s)
+
+
 def softmax_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of (B, C) logits against (B,) labels."""
     return F.cross_entropy(logits, labels)

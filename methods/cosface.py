@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.method import Method, OwnParameters, Paper, Task
 from methods._pairs import full_precision
-from methods._proxies import cosines, gaussian, is_class, softmax_loss
+from methods._proxies import cosines, gaussian, lowered, softmax_loss
 
 
 class CosFace(nn.Module):
@@ -27,8 +27,8 @@ class CosFace(nn.Module):
 
     @full_precision
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        target = is_class(labels, len(self.weights))
-        return softmax_loss(self.scale * (cosines(embeddings, self.weights) - self.margin * target), labels)
+        s = lowered(cosines(embeddings, self.weights), labels, self.margin)
+        return softmax_loss(self.scale * s, labels)
 
 
 def build(task: Task, *, margin: float = 0.35, scale: float = 64.0) -> nn.Module:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from harness.method import Method, OwnParameters, Paper, Task
 from methods._pairs import full_precision, unit
-from methods._proxies import cosines, is_class, softmax_loss
+from methods._proxies import cosines, lowered, softmax_loss
 
 #: Keeps the slope of R finite where two centres of a class meet (released code).
 ROOT_FLOOR = 1e-5
@@ -51,7 +51,7 @@ class SoftTriple(nn.Module):
         to_centers = cosines(embeddings, self.centers.flatten(0, 1)).view(-1, classes, centers)
         share = (to_centers / self.gamma).softmax(dim=2)
         relaxed = (share * to_centers).sum(dim=2)  # S_ic
-        loss = softmax_loss(self.la * (relaxed - self.margin * is_class(labels, classes)), labels)
+        loss = softmax_loss(self.la * lowered(relaxed, labels, self.margin), labels)
         return loss + self.tau * self.spread().to(loss.dtype) if centers > 1 else loss
 
     def spread(self) -> Tensor:
