@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -39,7 +39,13 @@ def check(method: Method) -> list[str]:
         objective = probe.objective()
     except Exception as error:
         return [f"build(task, **published) fails: {_words(error)}"]
-    rules = CLOSED_FORM_RULES if hasattr(objective, "solve") else RULES
+    if hasattr(objective, "solve"):
+        return _all_findings(CLOSED_FORM_RULES, probe)
+    # What has the wrong form would break every other rule in the same way.
+    return _all_findings(FORM_RULES, probe) or _all_findings(RULES, probe)
+
+
+def _all_findings(rules: Sequence[Rule], probe: Probe) -> list[str]:
     return [finding for rule in rules for finding in _findings(rule, probe)]
 
 
@@ -79,10 +85,12 @@ def parameters_have_a_rate(probe: Probe) -> Iterator[str]:
 
 def loss_is_one_number(probe: Probe) -> Iterator[str]:
     """The loss is one finite number that depends on the embeddings."""
+    shape = tuple(probe.objective()(*probe.batch()).shape)
+    if shape != ():
+        yield f"the loss has shape {shape}; expected one number, shape ()"
+        return
     loss, gradient = value_and_gradient(probe.objective(), *probe.batch())
-    if loss.shape != ():
-        yield f"the loss has shape {tuple(loss.shape)}; expected one number, shape ()"
-    elif not loss.isfinite() or not gradient.isfinite().all():
+    if not loss.isfinite() or not gradient.isfinite().all():
         yield f"on an ordinary batch the loss is {loss.item()} or its gradient is not finite"
 
 
@@ -219,10 +227,8 @@ def _head_rules(method: Method) -> Iterator[str]:
 Rule = Callable[[Probe], Iterator[str]]
 
 CLOSED_FORM_RULES: tuple[Rule, ...] = (unknown_keyword_is_refused, solution_fits_the_head)
+FORM_RULES: tuple[Rule, ...] = (unknown_keyword_is_refused, parameters_have_a_rate, loss_is_one_number)
 RULES: tuple[Rule, ...] = (
-    unknown_keyword_is_refused,
-    parameters_have_a_rate,
-    loss_is_one_number,
     every_embedding_moves,
     degenerate_batches_are_finite,
     ends_of_the_space_are_finite,

@@ -184,8 +184,8 @@ def _parts(name: str) -> tuple[str, str | None]:
 
 
 def _split(text: str) -> list[str]:
-    """Names between commas; commas inside parentheses do not count."""
-    return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
+    """Names between commas, without blanks; commas inside parentheses do not count."""
+    return [part for part in re.split(r",(?![^()]*\))", re.sub(r"\s", "", text)) if part]
 
 
 # -- files and modules ---------------------------------------------------------------------------------------
