@@ -82,7 +82,7 @@ def made(
 def floor(level: float = 0.11, **changes: Any) -> tuple[Record, dict[str, npt.NDArray[Any]]]:
     """A record of the untrained network: no search, nothing trained."""
     record, arrays = made("untrained", level, published=0, method_kind="floor", space={}, **changes)
-    still = {"ended": "", "curve": [], "best_epoch": None, "steps": None}
+    still: dict[str, Any] = {"ended": "", "curve": [], "best_epoch": None, "steps": None}
     runs = [run.model_copy(update=still) for run in record.runs]
     bare = {"runs": runs, "searches": [], "published": {}, "published_runs": []}
     return record.model_copy(update=bare), arrays

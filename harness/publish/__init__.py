@@ -12,6 +12,7 @@ from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.markdown import leaderboard
 from harness.publish.reported import read_reported
 from harness.publish.rows import read_boards
+from harness.publish.site import site_pages
 from harness.record import replace_file
 
 PAGE = "LEADERBOARD.md"
@@ -58,6 +59,7 @@ def _pages(results: Path) -> dict[Path, bytes]:
         pages[folder / "board.csv"] = board_csv(board)
         pages[folder / "board.json"] = board_json(board)
         pages[folder / "board.tex"] = board_latex(board)
+    pages |= {results / SITE / name: text for name, text in site_pages(boards, reported).items()}
     return {path: pages[path].encode() for path in sorted(pages)}
 
 

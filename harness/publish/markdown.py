@@ -12,7 +12,6 @@ from harness.publish.reported import LAYOUTS, Layout
 from harness.publish.rows import Board
 from harness.publish.tables import (
     Cell,
-    Column,
     Table,
     recall_table,
     reported_table,
@@ -95,14 +94,10 @@ def _section(table: Table, heading: bool = False) -> str:
 
 def table_text(table: Table) -> str:
     """A table as GitHub's Markdown."""
-    head = [escaped(_head(column)) for column in table.columns]
+    head = [escaped(column.alone or column.name) for column in table.columns]
     body = [[_cell(cell) for cell in row.cells] for row in table.rows]
     align = ["right" if column.number else "left" for column in table.columns]
     return tabulate(body, head, tablefmt="pipe", colalign=align if body else None, disable_numparse=True)
-
-
-def _head(column: Column) -> str:
-    return f"{column.name} ({column.group})" if column.group.startswith("ensemble") else column.name
 
 
 def _cell(cell: Cell) -> str:

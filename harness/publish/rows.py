@@ -82,6 +82,10 @@ class Board:
         """The Recall@K metrics that the field reports on this dataset."""
         return tuple(f"recall_at_{k}" for k in self.first.recall_at)
 
+    def row(self, method: str, variant: str) -> pd.Series[Any]:
+        """One row of the frame."""
+        return self.frame.loc[[(method, variant)]].iloc[0]
+
     def most(self, column: str) -> int:
         """The largest value of a count over the tuned rows."""
         return int(self.frame.loc[self.frame["variant"] == TUNED, column].max())

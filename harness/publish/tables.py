@@ -17,11 +17,15 @@ NAMES = {"precision_at_1": "P@1", "r_precision": "R-Precision", "map_at_r": "MAP
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, and the group of columns that it stands in ("" for none)."""
+    """A column's name, and the group of columns that it stands in ("" for none).
+
+    alone: its head where groups are not shown; "" when its name says enough.
+    """
 
     name: str
     group: str = ""
     number: bool = True
+    alone: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ def study_table(board: Board) -> Table:
         Column("Rank"), Column("Method", number=False), Column("Ties", number=False),
         *(Column(NAMES[metric], single(board)) for metric in STUDY),
         Column("MAP@R over seeds and classes", single(board)),
-        *(Column(NAMES[metric], ensemble(board)) for metric in STUDY),
+        *(
+            Column(NAMES[metric], ensemble(board), alone=f"{NAMES[metric]} ({ensemble(board)})")
+            for metric in STUDY
+        ),
         Column("Notes", number=False),
     )  # fmt: skip
     rows = (Row(row["method"], row["variant"], _study_cells(row)) for _, row in board.frame.iterrows())
@@ -87,11 +94,11 @@ def _study_cells(row: pd.Series[Any]) -> tuple[Cell, ...]:
     best = bool(row["best"])
     low, high = row.get(f"separated_{VERDICT}_low"), row.get(f"separated_{VERDICT}_high")
     return (
-        Cell(words.rank(row["rank_low"], row["rank_high"]), key=_number(row["rank_low"])),
+        Cell(words.rank(row["rank_low"], row["rank_high"]), key=words.number(row["rank_low"])),
         Cell(row_title(row), best),
         Cell(str(row["letters"]) or words.NONE),
         *(score(row, f"separated_{metric}", strong=best and metric == VERDICT) for metric in STUDY),
-        Cell(words.bracket(low, high), key=_number(low)),
+        Cell(words.bracket(low, high), key=words.number(low)),
         *(score(row, f"joined_{metric}") for metric in STUDY),
         Cell(row_notes(row)),
     )
@@ -101,11 +108,7 @@ def score(row: pd.Series[Any], name: str, digits: int = 2, strong: bool = False)
     """Mean ± half width of the seed interval, in percent."""
     value = row.get(name)
     text = words.with_margin(value, row.get(f"{name}_seed_low"), row.get(f"{name}_seed_high"), digits)
-    return Cell(text, strong, _number(value))
-
-
-def _number(value: Any) -> float | None:
-    return None if words.missing(value) else float(value)
+    return Cell(text, strong, words.number(value))
 
 
 def row_title(row: pd.Series[Any]) -> str:
@@ -173,7 +176,7 @@ def side_by_side(layout: Layout, boards: Sequence[Board | None]) -> Table:
 
 
 def _layout_columns(layout: Layout) -> tuple[Column, ...]:
-    numbers = (Column(f"{title} R@{k}") for _, title, ks in layout.columns for k in ks)
+    numbers = (Column(f"R@{k}", title, alone=f"{title} R@{k}") for _, title, ks in layout.columns for k in ks)
     return (Column("Method", number=False), *numbers)
 
 
@@ -185,7 +188,7 @@ def _recall_rows(parts: Sequence[tuple[Board | None, tuple[str, ...]]]) -> tuple
         cells: list[Cell] = []
         title = ""
         for board, metrics in parts:
-            row = board.frame.loc[key] if board is not None and key in board.frame.index else None
+            row = board.row(*key) if board is not None and key in board.frame.index else None
             if row is None:
                 cells += [Cell(words.NONE)] * len(metrics)
                 continue

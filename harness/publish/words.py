@@ -15,6 +15,11 @@ def missing(value: Any) -> bool:
     return bool(pd.isna(value))
 
 
+def number(value: Any) -> float | None:
+    """A frame's cell as a float, None where it holds no number."""
+    return None if missing(value) else float(value)
+
+
 def percent(value: Any, digits: int = 2) -> str:
     """0.2231 -> `22.31`."""
     return NONE if missing(value) else f"{100 * value:.{digits}f}"
@@ -25,6 +30,11 @@ def with_margin(value: Any, low: Any, high: Any, digits: int = 2) -> str:
     if missing(value) or missing(low):
         return percent(value, digits)
     return f"{percent(value, digits)} ± {percent((high - low) / 2, digits)}"
+
+
+def gain(difference: float) -> str:
+    """A difference of fractions in points of percent, with its sign: `+1.96`, `−0.54`."""
+    return f"{100 * difference:+.2f}".replace("-", "−")
 
 
 def bracket(low: Any, high: Any, digits: int = 2) -> str:
