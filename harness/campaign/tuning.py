@@ -7,6 +7,7 @@ rebuilt after a crash, or whose journal was lost, goes on with the same settings
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +120,7 @@ def _open(journal: Path, name: str, space: Mapping[str, BaseDistribution]) -> op
     journal.parent.mkdir(parents=True, exist_ok=True)
     old: list[FrozenTrial] = []
     if journal.exists():
+        _end_at_a_line(journal)
         try:
             study = _study(journal, name)
             old = study.get_trials(deepcopy=False)
@@ -135,6 +137,13 @@ def _open(journal: Path, name: str, space: Mapping[str, BaseDistribution]) -> op
     for trial in old:
         study.add_trial(trial)
     return study
+
+
+def _end_at_a_line(journal: Path) -> None:
+    """Cut off a last line that a crash left unfinished: Optuna would write the next one onto its end."""
+    content = journal.read_bytes()
+    if not content.endswith(b"\n"):
+        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def _is_whole(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
