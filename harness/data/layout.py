@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from harness.dataset import ImageSet, Pictures
+from harness.data.pictures import Files
+from harness.dataset import Dataset, ImageSet, Pictures
 from harness.errors import MissingError, RequestError
 
 Place = TypeVar("Place")
@@ -113,15 +114,59 @@ def whole_or_partial(
     return here, bool(absent)
 
 
-def demand(title: str, what: str, expected: int, found: int) -> None:
-    """Refuses a whole copy whose count is not the published one."""
-    if expected != found:
-        raise RequestError(
-            f"{title}: {found:,} {what}, published are {expected:,}; the lists were changed or cut"
-        )
+def official(
+    *,
+    name: str,
+    title: str,
+    folder: Path,
+    roles: tuple[Sequence[str], Sequence[str]],
+    images: Sequence[Listed[Path]],
+    expected: tuple[tuple[int, int], tuple[int, int]],
+    partial: bool,
+    recall_at: tuple[int, ...],
+    homepage: str,
+    terms: str,
+) -> Dataset:
+    """A dataset of photographs whose split is published.
+
+    roles: the development and the test classes. expected: the published numbers of classes and of images in each
+    role, demanded of a whole copy. In a partial one each class keeps its role, and classes without an image are left
+    out.
+    """
+    here, lacking = whole_or_partial(images, partial, title, folder)
+    if not lacking:
+        demand(title, roles, here, expected)
+    full = {image.label for image in here}
+    development, test = (
+        image_set([label for label in classes if label in full], here, Files) for classes in roles
+    )
+    if lacking:
+        title += f", partial ({len(full)} classes, {len(here):,} images)"
+    return Dataset(
+        name=name,
+        title=title,
+        development=development,
+        test=test,
+        recall_at=recall_at,
+        default_protocol="reality_check",
+        partial=lacking,
+        homepage=homepage,
+        terms=terms,
+    )
 
 
-def counted(images: ImageSet) -> Mapping[str, int]:
-    """Images of each class, in the order of the classes."""
-    counts = np.bincount(images.labels, minlength=len(images.class_names))
-    return dict(zip(images.class_names, counts.tolist(), strict=True))
+def demand(
+    title: str,
+    roles: tuple[Sequence[str], Sequence[str]],
+    images: Sequence[Listed[Path]],
+    expected: tuple[tuple[int, int], tuple[int, int]],
+) -> None:
+    """Refuses a copy whose lists do not give the published numbers of classes and images."""
+    for role, classes, number, published in zip(("development", "test"), roles, *expected, strict=True):
+        members = set(classes)
+        found = sum(image.label in members for image in images)
+        if (len(members), found) != (number, published):
+            raise RequestError(
+                f"{title}: the lists name {len(members):,} {role} classes with {found:,} images, published are "
+                f"{number:,} and {published:,}; they were changed or cut: fetch them again"
+            )

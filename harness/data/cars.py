@@ -1,0 +1,96 @@
+"""Cars196 (Krause et al. 2013): 16,185 photographs of 196 models of cars, the first 98 models for development."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from harness.data.layout import Listed, find, official
+from harness.dataset import Dataset, DatasetSource
+from harness.errors import MissingError, RequestError
+
+TITLE = "Cars196"
+HOMEPAGE = "https://ai.stanford.edu/~jkrause/cars/car_dataset.html"
+TERMS = "for non-commercial research; the photographs belong to their makers"
+HOW = f"It was published at {HOMEPAGE} ({TERMS}): car_ims/ with cars_annos.mat, or cars_train/, cars_test/ and devkit/."
+CLASSES = (98, 98)
+IMAGES = (8_054, 8_131)
+
+
+def load(root: Path | None, partial: bool) -> Dataset:
+    """The dataset in either official form: `car_ims/` with `cars_annos.mat`, or `cars_train/` and `cars_test/` with
+    `devkit/` and `cars_test_annos_withlabels.mat`. The official roles of the images play no part, only the classes.
+    """
+    folders = ("cars196", "stanford_cars", "CARS196", "Cars196")
+    folder = find(root, "cars", folders, ("cars_annos.mat", "devkit/cars_meta.mat"), TITLE, HOW)
+    if (folder / "cars_annos.mat").exists() and (folder / "car_ims").is_dir():
+        classes, images = _joined_form(folder)
+    else:
+        classes, images = _devkit_form(folder, partial)
+    return official(
+        name="cars",
+        title=TITLE,
+        folder=folder,
+        roles=(classes[: CLASSES[0]], classes[CLASSES[0] :]),
+        images=images,
+        expected=(CLASSES, IMAGES),
+        partial=partial,
+        recall_at=(1, 2, 4, 8, 16, 32),
+        homepage=HOMEPAGE,
+        terms=TERMS,
+    )
+
+
+def _joined_form(folder: Path) -> tuple[list[str], list[Listed[Path]]]:
+    content = _matlab(folder / "cars_annos.mat")
+    classes = _class_names(content)
+    rows = content["annotations"]
+    return classes, [
+        Listed(classes[int(number) - 1], str(path), folder / str(path))
+        for path, number in zip(rows["relative_im_path"], rows["class"], strict=True)
+    ]
+
+
+def _devkit_form(folder: Path, partial: bool) -> tuple[list[str], list[Listed[Path]]]:
+    classes = _class_names(_matlab(folder / "devkit" / "cars_meta.mat"))
+    labels = [("cars_train", folder / "devkit" / "cars_train_annos.mat")]
+    test = "cars_test_annos_withlabels.mat"
+    found = [place for place in (folder / test, folder / "devkit" / test) if place.exists()]
+    if found:
+        labels.append(("cars_test", found[0]))
+    elif not partial:
+        raise MissingError(
+            f"{TITLE}: {folder / test} is missing, without which cars_test/ has no labels. {HOW}"
+        )
+    return classes, [
+        Listed(classes[int(number) - 1], f"{part}/{file}", folder / part / str(file))
+        for part, annotations in labels
+        for file, number in _files_and_classes(annotations)
+    ]
+
+
+def _files_and_classes(file: Path) -> zip[tuple[Any, Any]]:
+    rows = _matlab(file)["annotations"]
+    return zip(rows["fname"], rows["class"], strict=True)
+
+
+# The number comes first: names alone would not sort in the official order.
+def _class_names(content: dict[str, npt.NDArray[Any]]) -> list[str]:
+    return [f"{number:03d} {name}" for number, name in enumerate(content["class_names"].tolist(), start=1)]
+
+
+def _matlab(file: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        content: dict[str, npt.NDArray[Any]] = loadmat(file, squeeze_me=True)
+    except FileNotFoundError as error:
+        raise MissingError(f"{TITLE}: {file} is missing. {HOW}") from error
+    except (OSError, ValueError, TypeError, MatReadError) as error:
+        raise RequestError(f"{file}: not a MATLAB file that can be read ({error}); fetch it again") from error
+    return content
+
+
+SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)

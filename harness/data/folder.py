@@ -1,0 +1,91 @@
+"""Anybody's own images: `folder:PATH`, one folder a class, the first half of the classes for development."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.data.layout import Listed, halves, image_set
+from harness.data.pictures import Files
+from harness.dataset import Dataset, DatasetSource
+from harness.errors import MissingError, RequestError
+
+TITLE = "A folder of your own images, one folder a class"
+ENDINGS = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".jp2",
+        ".avif",
+    ]
+)
+
+
+def load(root: Path | None, partial: bool) -> Dataset:
+    """The images of a folder. Its classes are sorted by name and halved; nothing can be partial about it.
+
+    Files are images by their endings, in any case; others and hidden ones are left out. A class with one image stays:
+    nothing can be found for it, but it stands in the way of the others.
+    """
+    if root is None:
+        raise RequestError("folder: say which, as folder:PATH")
+    if not root.is_dir():
+        raise MissingError(f"folder:{root}: there is no such folder")
+    classes = _classes(root)
+    images = [image for label in classes for image in _images(root, label)]
+    development, test = halves(classes)
+    dataset = Dataset(
+        name="folder",
+        title=f"{root.resolve().name} ({len(classes)} classes, {len(images):,} images)",
+        development=image_set(development, images, Files),
+        test=image_set(test, images, Files),
+        recall_at=(1, 2, 4, 8),
+        default_protocol="reality_check",
+    )
+    return replace(dataset, name=own_name("folder", root.resolve().name, dataset.split))
+
+
+def own_name(kind: str, name: str, split: str) -> str:
+    """What records call images that only their owner has: `folder-birds-1a2b3c`, safe as a file's name."""
+    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.lower())
+    return f"{kind}-{safe}-{split[:6]}"
+
+
+def _classes(root: Path) -> list[str]:
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    if len(classes) < 2:
+        loose = any(is_image(entry) for entry in root.iterdir())
+        hint = "; the images lie in it directly" if loose else ""
+        raise RequestError(f"folder:{root}: {len(classes)} folders in it, expected one a class{hint}")
+    return classes
+
+
+def _images(root: Path, label: str) -> list[Listed[Path]]:
+    entries = sorted(entry for entry in (root / label).iterdir() if entry.name[0] != ".")
+    if inner := [entry.name for entry in entries if entry.is_dir()]:
+        raise RequestError(
+            f"folder:{root}: class {label!r} holds a folder, {inner[0]!r}; expected images only. "
+            "For a split of your own write a table (table:FILE.csv)"
+        )
+    images = [entry for entry in entries if is_image(entry)]
+    if not images:
+        raise RequestError(f"folder:{root}: class {label!r} has no image; remove the folder or fill it")
+    return [Listed(label, f"{label}/{image.name}", image) for image in images]
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's ending is one of an image."""
+    return path.suffix.lower() in ENDINGS
+
+
+SOURCE = DatasetSource(title=TITLE, load=load)
