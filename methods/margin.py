@@ -25,8 +25,8 @@ FAR = 1.4  # negatives from here on are never drawn: they give no loss
 
 
 def log_weights(d: Tensor, dimensions: int) -> Tensor:
-    """log 1 / q(d) for distances d of unit vectors in `dimensions` dimensions; any shape."""
-    d = d.clamp(min=CUTOFF, max=FAR)
+    """log 1 / q(d) for distances d of unit vectors in `dimensions` dimensions; any shape, not finite at d = 2."""
+    d = d.clamp_min(CUTOFF)
     return -((dimensions - 2) * d.log() + (dimensions - 3) / 2 * (1 - d.square() / 4).log())
 
 
