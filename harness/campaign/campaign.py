@@ -21,7 +21,6 @@ from harness.campaign.recording import make_record
 from harness.campaign.run import work_off
 from harness.campaign.store import CellStore
 from harness.dataset import Dataset
-from harness.discovery import slug
 from harness.engine.bench import TestRoles
 from harness.method import Method
 from harness.record import Record, place, read_record, write_record
@@ -68,7 +67,7 @@ class Campaign:
 
     def recorded(self, entry: Entry) -> Record | None:
         """The entry's complete record, made by the same code, data and protocol; None where there is none."""
-        protocol, method = entry.protocol.slug, slug(entry.method.name)
+        protocol, method = entry.protocol.slug, entry.method.slug
         path = place(self.places.results, protocol, entry.dataset_slug, method)
         if not path.exists():
             return None

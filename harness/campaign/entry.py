@@ -251,7 +251,8 @@ class EntryWork:
         return done
 
 
-def _cells(job: TrainJob | JoinJob) -> list[Training | Measurement]:
+def cells_of(job: TrainJob | JoinJob) -> list[Training | Measurement]:
+    """The cells that a job makes."""
     if isinstance(job, JoinJob):
         return [job.measurement]
     return [job.training] if job.measurement is None else [job.training, job.measurement]

@@ -14,7 +14,6 @@ from harness.campaign.events import Entry, RepetitionDone, TrialDone
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import published_values, search_space
 from harness.cell import Measurement, MeasurementResult, TrainingResult
-from harness.discovery import slug
 from harness.engine.bench import TestRoles
 from harness.protocol import distribution_json
 from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
@@ -36,7 +35,7 @@ def make_record(
     published = [r for r in outcome.repetitions if r.kind == "published"]
     method, protocol = entry.method, entry.protocol
     record = Record(
-        method=slug(method.name),
+        method=method.slug,
         dataset=entry.dataset_slug,
         protocol=protocol.slug,
         status=outcome.status,

@@ -52,12 +52,13 @@ class MlflowDiary:
         self._ledger: Ledger | None = None
         self._closing = threading.Event()
         self._given_up = threading.Event()
-        # Each of these is written by one thread alone: the first by the campaign's, the others by the diary's.
+        # The campaign's thread alone counts what is asked, and the diary's alone writes the others. `_turned` is when
+        # something was last written, or when the tracker began to fail.
         self._asked = 0
         self._done = 0
         self._failing = ""
         self._refusal = ""
-        self._progress = time.monotonic()
+        self._turned = time.monotonic()
         # A daemon: a tracker that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name="diary", daemon=True)
         self._thread.start()
@@ -97,9 +98,11 @@ class MlflowDiary:
         self._unfinished.clear()
         self._closing.set()
         self._jobs.put(None)
-        patience = min(LAST_PATIENCE, self._patience) if self._failing else self._patience
         closed = time.monotonic()
-        while self._thread.is_alive() and time.monotonic() - max(closed, self._progress) < patience:
+        while self._thread.is_alive():
+            patience = min(LAST_PATIENCE, self._patience) if self._failing else self._patience
+            if time.monotonic() - max(closed, self._turned) > patience:
+                break
             self._thread.join(0.1)
         self._given_up.set()
 
@@ -145,6 +148,8 @@ class MlflowDiary:
             if type(error).__name__ == "RefusedError":
                 self._refusal = self._refusal or line_of(error)
                 return True
+            if not self._failing:
+                self._turned = time.monotonic()
             self._failing = line_of(error)
             self._jobs.put(job)
             if self._ledger is not None:
@@ -152,7 +157,7 @@ class MlflowDiary:
             return False
         self._done += 1
         self._failing = ""
-        self._progress = time.monotonic()
+        self._turned = time.monotonic()
         return True
 
     def _reach(self) -> Ledger:

@@ -130,9 +130,9 @@ def entry_tags(entry: Entry, level: str, status: str) -> dict[str, str]:
         "dml.method": entry.method.name,
         "dml.method_kind": entry.method.kind,
         "dml.dataset": entry.dataset_slug,
-        "dml.split": entry.split,
+        "dml.split": entry.split[:12],
         "dml.protocol": entry.protocol.slug,
-        "dml.protocol_digest": entry.protocol_digest,
+        "dml.protocol_digest": entry.protocol_digest[:12],
     }
 
 

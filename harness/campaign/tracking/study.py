@@ -87,14 +87,12 @@ def intervals_of(runs: Sequence[Run], joined: bool) -> dict[str, Interval]:
 
 
 def interval_points(stage: Stage) -> list[Point]:
-    """A mean and, where there are two seeds or more, the ends of its interval."""
-    points: list[Point] = []
-    for name, interval in stage.intervals.items():
-        points += [
-            (stage.prefix + name, interval.mean, 0),
-            (f"{stage.prefix}{name}_ci_low", interval.low, 0),
-            (f"{stage.prefix}{name}_ci_high", interval.high, 0),
-        ]
+    """Every metric's mean; for those of the table, where there are two seeds or more, the ends of the interval."""
+    points = [(stage.prefix + name, interval.mean, 0) for name, interval in stage.intervals.items()]
+    for name in [name for name in TITLES if name in stage.intervals]:
+        interval = stage.intervals[name]
+        points.append((f"{stage.prefix}{name}_ci_low", interval.low, 0))
+        points.append((f"{stage.prefix}{name}_ci_high", interval.high, 0))
     return points
 
 

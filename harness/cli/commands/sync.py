@@ -11,7 +11,6 @@ from harness.campaign.plan import replay
 from harness.cli.diary import close_diary, open_diary, tracking_uri
 from harness.cli.main import say, show
 from harness.cli.request import settle
-from harness.discovery import slug
 from harness.record import place, read_arrays
 
 
@@ -26,7 +25,7 @@ def main(request: argparse.Namespace) -> int:
             record = campaign.recorded(entry)
             if record is not None:
                 path = place(
-                    settings.results, entry.protocol.slug, entry.dataset_slug, slug(entry.method.name)
+                    settings.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug
                 )
                 diary(EntryDone(entry, record, read_arrays(path)))
             told.append({"method": entry.method.name, "recorded": record is not None})
