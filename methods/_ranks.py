@@ -13,6 +13,11 @@ class Positives(NamedTuple):
     filled: Tensor  # (B, W) bool
 
 
+def most_positives(images_per_class: int | None) -> int | None:
+    """How many positives an anchor has in a batch of so many images a class; None where batches have no such rule."""
+    return None if images_per_class is None or images_per_class < 2 else images_per_class - 1
+
+
 def gather_positives(s: Tensor, positive: Tensor, width: int) -> Positives:
     """The positives of each anchor as a (B, W) table, W = min(width, B).
 

@@ -12,6 +12,7 @@ ICCV 2017. https://arxiv.org/abs/1708.01682 (eq. 9, over all positive pairs of t
 
 import math
 
+import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
@@ -43,7 +44,7 @@ def _log_sum_of_products(logits: Tensor, mask: Tensor) -> Tensor:
     """
     top = row_max(logits, mask).detach()
     top = top.where(top.isfinite(), 0.0)
-    shares = ((logits - top).exp() * mask).clamp_max(1.0)
+    shares = (logits - top).masked_fill(~mask, -torch.inf).exp()
     sums = shares @ shares.T
     tiny = 1e-30  # below the smallest sum that angles up to 60 degrees can give in float32
     return (sums.clamp_min(tiny).log() + top + top.T).masked_fill(sums < tiny, -1e30)

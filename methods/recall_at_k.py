@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from harness.method import Method, Paper, Task
 from methods._pairs import cosine, full_precision, mean_where, pair_masks, unit
-from methods._ranks import ahead, gather_positives
+from methods._ranks import ahead, gather_positives, most_positives
 
 
 class RecallAtK(nn.Module):
@@ -64,9 +64,7 @@ def build(
 ) -> nn.Module:
     """tau1, tau2: τ1, τ2, temperatures of the cut at k and of the comparisons. ks: the k's that are averaged.
     include_anchor: whether an anchor stands in its own ranking."""
-    several = task.images_per_class is not None and task.images_per_class > 1
-    width = task.images_per_class - 1 if several and task.images_per_class else None
-    return RecallAtK(ks, tau1, tau2, include_anchor, width)
+    return RecallAtK(ks, tau1, tau2, include_anchor, most_positives(task.images_per_class))
 
 
 METHOD = Method(

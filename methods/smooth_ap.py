@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.method import Method, Paper, Task
 from methods._pairs import cosine, full_precision, masked_mean, mean_where, pair_masks, unit
-from methods._ranks import ahead, gather_positives
+from methods._ranks import ahead, gather_positives, most_positives
 
 
 class SmoothAP(nn.Module):
@@ -47,9 +47,8 @@ class SmoothAP(nn.Module):
 
 def build(task: Task, *, tau: float = 0.01, include_anchor: bool = False) -> nn.Module:
     """tau: τ, temperature of the comparisons. include_anchor: whether an anchor is its own first positive."""
-    several = task.images_per_class is not None and task.images_per_class > 1
-    width = task.images_per_class - 1 + include_anchor if several and task.images_per_class else None
-    return SmoothAP(tau, include_anchor, width)
+    width = most_positives(task.images_per_class)
+    return SmoothAP(tau, include_anchor, width and width + include_anchor)
 
 
 METHOD = Method(
