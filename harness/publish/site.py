@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.publish import figures, words
+from harness.publish import curves, figures, scales, words
 from harness.publish.exports import spans
 from harness.publish.flags import bound_of, flags
 from harness.publish.markdown import by_protocol
@@ -57,10 +57,10 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "at": lambda position: f"{position:.1f}", "percent": words.percent, "setting": words.setting,
-        "duration": words.duration, "short": figures.short, "metric": metric_name, "path": _path,
+        "duration": words.duration, "short": scales.short, "metric": metric_name, "path": _path,
         "slug": lambda text: "".join(c if c.isalnum() else "-" for c in text.lower()),
     }  # fmt: skip
-    environment.globals |= {"inline": _inline} | {"spans": spans, "width": float(figures.WIDTH)}
+    environment.globals |= {"inline": _inline} | {"spans": spans, "width": float(scales.WIDTH)}
     return environment
 
 
@@ -112,7 +112,7 @@ def _board(environment: Environment, board: Board) -> str:
         table=wide_table(board),
         points=figures.points(board),
         changes=figures.changes(board),
-        budget=figures.budget(board),
+        budget=curves.budget(board),
         matrix=figures.matrix(board),
         root="../../",
     )
@@ -148,8 +148,8 @@ def _entry(environment: Environment, board: Board, record: Record) -> str:
         rank=words.rank(row["rank_low"], row["rank_high"]),
         summary=list(_summary(board, row)),
         settings=list(_settings(record)),
-        history=figures.history(record),
-        curves=figures.curves(record),
+        history=curves.history(record),
+        curves=curves.learning(record),
         runs=_run_table(record.runs, board),
         published=_run_table(record.published_runs, board),
         environment_facts=list(_facts(record.environment)),
