@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from harness.errors import RequestError
 from harness.ranking import HELD, Relevance, ranked
+from harness.symmetric import halves_suit, ranked_by_halves
 
 Labels = Tensor | npt.NDArray[np.integer] | Sequence[int]
 
@@ -98,11 +99,16 @@ def score(
     names = [*(f"recall_at_{k}" for k in recall_at), "precision_at_1", "r_precision", "map_at_r"]
     outcomes = torch.zeros(len(names), len(count), device=count.device)
     nearest = torch.zeros(len(count), neighbours, dtype=torch.int64, device=count.device)
+    query = torch.nonzero(count).flatten()
     beyond = max(recall_at, default=1)
-    for block in ranked(queries, items, relevance, neighbours=neighbours, beyond=beyond, held=held):
+    if halves_suit(items, relevance) and not neighbours:
+        blocks = ranked_by_halves(items, relevance, beyond=beyond, held=held)
+    else:
+        rows = torch.arange(len(count), device=count.device) if neighbours else query
+        blocks = ranked(queries, items, relevance, rows, neighbours=neighbours, beyond=beyond, held=held)
+    for block in blocks:
         outcomes[:, block.rows] = _outcomes(block.hits, block.rank, count[block.rows], recall_at)
         nearest[block.rows] = block.first[:, :neighbours]
-    query = torch.nonzero(count).flatten()
     return Scores(
         outcomes=dict(zip(names, outcomes[:, query].cpu().numpy(), strict=True)),
         query=query.cpu().numpy(),

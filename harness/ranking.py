@@ -102,46 +102,54 @@ class Ranked:
 
 
 def ranked(
-    queries: Tensor, items: Tensor, relevance: Relevance, *, neighbours: int, beyond: int, held: int
+    queries: Tensor,
+    items: Tensor,
+    relevance: Relevance,
+    rows: Tensor,
+    *,
+    neighbours: int,
+    beyond: int,
+    held: int,
 ) -> Iterator[Ranked]:
-    """Rank the gallery for each query with a relevant item, or for every query if `neighbours` are asked for.
+    """Rank the gallery for the queries at positions `rows`, of which at least one has a relevant item.
 
     queries (N, D), items (G, D): float32 of unit length (or zero).
     """
     # Queries with equally many relevant items share a block, so that one large class does not slow all down.
-    order = torch.argsort(relevance.count, stable=True)
-    if not neighbours:
-        order = order[relevance.count[order] > 0]
-    for rows, similarities in _blocks(queries, items, order, relevance.own, held):
-        k = max(int(relevance.count[rows[-1]]), neighbours)
+    order = rows[torch.argsort(relevance.count[rows], stable=True)]
+    for some, similarities in similarity_blocks(queries, items, order, held):
+        if relevance.own:
+            similarities[torch.arange(len(some), device=some.device), some] = -torch.inf
+        k = max(int(relevance.count[some[-1]]), neighbours)
         first = nearest(similarities, k)
-        hits = relevance.hits(rows, first)
-        yield Ranked(rows, first, hits, _rank(similarities, rows, hits, relevance, beyond))
+        hits = relevance.hits(some, first)
+        yield Ranked(some, first, hits, _rank(similarities, some, hits, relevance, beyond))
 
 
-def _blocks(
-    queries: Tensor, items: Tensor, order: Tensor, own: bool, held: int
+def similarity_blocks(
+    queries: Tensor, items: Tensor, order: Tensor, held: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Blocks of query positions with their (B, W) similarities, W >= G; the query itself and padding: -inf."""
+    """Blocks of query positions with their (B, W) similarities; columns beyond the gallery are -inf.
+
+    A block lives until the next is asked for.
+    """
     width = -(-len(items) // TILE) * TILE
     padded = F.pad(items, (0, 0, 0, width - len(items)))
     height = ROWS * max(1, min(held // width, TILE, len(order)) // ROWS)
-    held_block = torch.empty(height, width, device=items.device)
+    step = TILE if items.device.type == "cpu" else width
+    table = torch.empty(height, width, device=items.device)
     for start in range(0, len(order), height):
         rows = order[start : start + height]
         block = F.pad(queries[rows], (0, 0, 0, height - len(rows)))
-        for tile in range(0, width, TILE):
-            torch.mm(block, padded[tile : tile + TILE].T, out=held_block[:, tile : tile + TILE])
-        similarities = held_block[: len(rows)]
-        similarities[:, len(items) :] = -torch.inf
-        if own:
-            similarities[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
-        yield rows, similarities
+        for tile in range(0, width, step):
+            torch.mm(block, padded[tile : tile + step].T, out=table[:, tile : tile + step])
+        table[:, len(items) :] = -torch.inf
+        yield rows, table[: len(rows)]
 
 
 def nearest(similarities: Tensor, k: int) -> Tensor:
     """(B, k) columns of the k largest of (B, W) similarities, in order; ties go to the lower column."""
-    values, columns = _largest(similarities, min(k + 1, similarities.shape[1]))
+    values, columns = largest(similarities, min(k + 1, similarities.shape[1]))
     # Which of several equal values at the k-th place come in, the index decides: all columns must be seen.
     tied = torch.nonzero((values[:, k - 1 : k] == values[:, k:]).any(1)).flatten()
     values, columns = values[:, :k].clone(), columns[:, :k].clone()
@@ -153,7 +161,7 @@ def nearest(similarities: Tensor, k: int) -> Tensor:
     return columns.gather(1, order)
 
 
-def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row and their columns, in order of value; which of equal values is left open.
 
     The k largest values lie in the k groups of columns with the largest maxima, and maxima are cheap.
@@ -194,19 +202,12 @@ def _count_before(similarities: Tensor, peers: Tensor, there: Tensor) -> Tensor:
     """(B,) items before the nearest of `peers` (B, n), which is never the query: its similarity is -inf."""
     values = similarities.gather(1, peers).masked_fill(~there, -torch.inf)
     best = values.amax(1, keepdim=True)
-    rank = _count(similarities > best)
-    tied = torch.nonzero(_count(similarities >= best) > rank + 1).flatten()
+    # Sums of a float mask are exact below 2**24, and made several times faster than those of a bool mask.
+    mask = torch.empty_like(similarities)
+    rank = torch.gt(similarities, best, out=mask).sum(1).to(torch.int64)
+    tied = torch.nonzero(torch.eq(similarities, best, out=mask).sum(1) > 1).flatten()
     if len(tied):
         lowest = peers.masked_fill((values < best) | ~there, similarities.shape[1]).amin(1)
         before = torch.arange(similarities.shape[1], device=peers.device) < lowest[tied, None]
         rank[tied] += ((similarities[tied] == best[tied]) & before).sum(1)
     return rank
-
-
-def _count(mask: Tensor) -> Tensor:
-    """(B,) how many of a (B, W) mask are true, W a multiple of TILE.
-
-    Eight bytes are added as one integer, TILE / 8 = 128 integers at a time, so that no byte can pass 255.
-    """
-    words = mask.view(torch.uint8).view(torch.int64).view(len(mask), -1, TILE // 8)
-    return words.sum(2).view(torch.uint8).sum((1,), dtype=torch.int64)
