@@ -56,7 +56,8 @@ class MlflowDiary:
         # something was last written, or when the tracker began to fail.
         self._asked = 0
         self._done = 0
-        self._failing = ""
+        self.failing = ""
+        """Why the latest attempt failed, in one line; empty while all is well."""
         self._refusal = ""
         self._turned = time.monotonic()
         # A daemon: a tracker that hangs must not keep the program from ending.
@@ -100,7 +101,7 @@ class MlflowDiary:
         self._jobs.put(None)
         closed = time.monotonic()
         while self._thread.is_alive():
-            patience = min(LAST_PATIENCE, self._patience) if self._failing else self._patience
+            patience = min(LAST_PATIENCE, self._patience) if self.failing else self._patience
             if time.monotonic() - max(closed, self._turned) > patience:
                 break
             self._thread.join(0.1)
@@ -116,7 +117,7 @@ class MlflowDiary:
         """One line for the terminal after `close`; empty when everything is written."""
         if not self.missing:
             return ""
-        why = self._refusal or self._failing or "no answer"
+        why = self._refusal or self.failing or "no answer"
         return (
             f"{self.missing} of {self._asked} notes could not be written to MLflow at {without_password(self._uri)} "
             f"({why}). The results are whole all the same; `run_benchmark.py sync` completes the diary"
@@ -148,15 +149,15 @@ class MlflowDiary:
             if type(error).__name__ == "RefusedError":
                 self._refusal = self._refusal or line_of(error)
                 return True
-            if not self._failing:
+            if not self.failing:
                 self._turned = time.monotonic()
-            self._failing = line_of(error)
+            self.failing = line_of(error)
             self._jobs.put(job)
             if self._ledger is not None:
                 self._ledger.forget()
             return False
         self._done += 1
-        self._failing = ""
+        self.failing = ""
         self._turned = time.monotonic()
         return True
 
