@@ -23,10 +23,15 @@ MARGINS = {"pos_margin": linear(-0.2, 2), "neg_margin": linear(-0.2, 2)}
 MARGIN = {"margin": linear(-0.2, 2), "beta": linear(-0.2, 2)}
 MS = {"alpha": linear(0.01, 100), "beta": linear(0.01, 100), "base": linear(0, 1)}
 MS_MINER = {**MS, "epsilon": linear(0, 1)}
-SOFT_TRIPLE = {"la": linear(0.01, 100), "gamma": linear(0.01, 100), "tau": linear(0, 1), "margin": linear(0, 1)}
+SOFT_TRIPLE = {
+    "la": linear(0.01, 100),
+    "gamma": linear(0.01, 100),
+    "tau": linear(0, 1),
+    "margin": linear(0, 1),
+}
 
 # The final bounds of the published search plots; "*" stands for the datasets not named.
-SPACES = {
+SPACES: dict[tuple[str, str], dict[str, BaseDistribution]] = {
     ("contrastive", "*"): MARGINS,
     ("triplet", "*"): {"margin": linear(-0.2, 2)},
     ("ntxent", "cub"): {"temperature": log(1e-4, 100)},
@@ -40,7 +45,11 @@ SPACES = {
     ("arcface", "*"): {"margin": linear(0, 90), "scale": linear(0.01, 200)},
     ("fastap", "sop"): {"bins": IntDistribution(3, 32)},
     ("fastap", "*"): {"bins": IntDistribution(2, 32)},
-    ("snr_contrastive", "*"): {"pos_margin": linear(0, 2), "neg_margin": linear(0, 2), "weight": linear(0, 1)},
+    ("snr_contrastive", "*"): {
+        "pos_margin": linear(0, 2),
+        "neg_margin": linear(0, 2),
+        "weight": linear(0, 1),
+    },
     ("ms_all_pairs", "cub"): {**MS, "alpha": linear(0.001, 100)},
     ("ms_all_pairs", "*"): MS,
     ("ms_miner", "sop"): {**MS_MINER, "beta": linear(0.01, 200)},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, TrialDone
 from harness.campaign.jobs import Done, JoinJob, TrainJob
@@ -39,14 +39,14 @@ class Outcome:
     searches: list[list[TrialDone]] = field(default_factory=list)
     chosen: list[int | None] = field(default_factory=list)
     repetitions: list[RepetitionDone] = field(default_factory=list)
-    status: str = "complete"
+    status: Literal["complete", "incomplete", "failed"] = "complete"
     why: str = ""
 
 
 class Unfinished(Exception):
     """A stage cannot go on: the method failed on a final training, or the machine lost a cell for good."""
 
-    def __init__(self, status: str, why: str) -> None:
+    def __init__(self, status: Literal["incomplete", "failed"], why: str) -> None:
         super().__init__(why)
         self.status, self.why = status, why
 
@@ -114,7 +114,9 @@ class EntryWork:
         """A trial's score is the mean over folds of the best validation score. A fold that turned non-finite scores
         its best epoch until then (at worst the untrained one); a fold that raised fails the trial."""
         statuses = {result.status for _, result in trainings}
-        status = "failed" if "failed" in statuses else "nan" if "nan" in statuses else "ok"
+        status: Literal["ok", "nan", "failed"] = (
+            "failed" if "failed" in statuses else "nan" if "nan" in statuses else "ok"
+        )
         score = None if status == "failed" else sum(r.score for _, r in trainings) / len(trainings)
         done = TrialDone(self.entry, search, number, values, status, score, tuple(trainings))
         self.watcher(done)

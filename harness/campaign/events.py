@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol as Interface
+from typing import Any, Literal
+from typing import Protocol as Interface
 
 from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
 from harness.method import Method
@@ -65,7 +66,7 @@ class TrialDone:
     search: int
     number: int
     values: Mapping[str, Any]
-    status: str
+    status: Literal["ok", "nan", "failed"]
     score: float | None
     trainings: tuple[tuple[Training, TrainingResult], ...]
 

@@ -82,7 +82,8 @@ def make_record(
 def _settings(entry: Entry) -> dict[str, Any]:
     """The protocol's fields as they held here; ranges of other methods and datasets are left out."""
     fields = dataclasses.asdict(dataclasses.replace(entry.protocol, spaces={}, per_dataset={}))
-    return {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", "title", "about", "name")}
+    kept = {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", "title", "about", "name")}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()}
 
 
 def _trial(trial: TrialDone) -> Trial:
@@ -140,13 +141,13 @@ def _seconds(outcome: Outcome) -> dict[str, float]:
         cells |= {cell.key: result for cell, result in repetition.measurements}
         if repetition.joined is not None:
             cells[repetition.joined[0].key] = repetition.joined[1]
-    trained = [r for r in cells.values() if isinstance(r, TrainingResult)]
-    measured = [r for r in cells.values() if isinstance(r, MeasurementResult)]
+    trained: list[TrainingResult] = [r for r in cells.values() if isinstance(r, TrainingResult)]
+    measured: list[MeasurementResult] = [r for r in cells.values() if isinstance(r, MeasurementResult)]
     return {
         "training": sum(r.seconds["training"] for r in trained),
         "evaluation": sum(r.seconds["evaluation"] for r in trained)
         + sum(r.seconds["total"] for r in measured),
-        "total": sum(r.seconds["total"] for r in [*trained, *measured]),
+        "total": sum(r.seconds["total"] for r in cells.values()),
     }
 
 

@@ -64,7 +64,7 @@ def pass_batches(
         if not whole:
             # One pass shorter than a batch: the next list follows on, or training would never see an image.
             yield from drawn_batches(labels, batch_size, per_class, generator)
-        yield from indices[:whole].split(batch_size)
+        yield from torch.split(indices[:whole], batch_size)
 
 
 BATCHES = {"draws": drawn_batches, "passes": pass_batches}

@@ -40,7 +40,7 @@ class ImageInputs:
         return train_batch(self.store, index, self.protocol, self.spec, generator, self.device)
 
     def test_batches(self, index: Tensor) -> Iterator[Tensor]:
-        for part in index.split(EVALUATION_BATCH):
+        for part in torch.split(index, EVALUATION_BATCH):
             yield test_batch(self.store, part, self.protocol, self.spec, self.device)
 
 
@@ -60,7 +60,7 @@ class FeatureInputs:
         return [f[chosen] for f in self.features]
 
     def test_batches(self, index: Tensor) -> Iterator[list[Tensor]]:
-        for part in index.split(16 * EVALUATION_BATCH):
+        for part in torch.split(index, 16 * EVALUATION_BATCH):
             chosen = part.to(self.device)
             yield [f[chosen] for f in self.features]
 

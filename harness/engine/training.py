@@ -21,6 +21,7 @@ from harness.engine.batches import BATCHES
 from harness.engine.bench import Bench
 from harness.engine.embedder import Embedder, StoredFeatures
 from harness.engine.inputs import FeatureInputs, Inputs
+from harness.engine.optimizer import build_optimizer
 from harness.errors import BenchmarkError
 from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, Task
 from harness.metrics import score
@@ -162,19 +163,18 @@ def _fit(
     """Epochs until patience or the cap; leaves the best epoch in `progress`."""
     protocol = bench.protocol
     names = (cell.protocol, cell.dataset, cell.fold, cell.seed)
+    doors: Any = objective  # the optional ones: refresh, batches, start_step
     views = torch.Generator().manual_seed(seed_of("views", *names))
     order = torch.Generator().manual_seed(seed_of("batches", *names))
     optimizer = build_optimizer(cell, method, protocol, embedder, objective)
-    batches = _batches(objective, method, protocol, fold.train_labels, order)
+    batches = _batches(doors, method, protocol, fold.train_labels, order)
     # Patience counts from where the objective is whole: XBM's memory, say, starts late.
-    start = -(-int(getattr(objective, "start_step", 0)) // protocol.epoch_steps)
+    start = -(-int(getattr(doors, "start_step", 0)) // protocol.epoch_steps)
     progress.ended = "cap"
     for epoch in range(1, protocol.epochs + 1):
         begun = time.perf_counter()
-        if hasattr(objective, "refresh"):
-            objective.refresh(
-                embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device)
-            )
+        if hasattr(doors, "refresh"):
+            doors.refresh(embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device))
         loss = _epoch(
             protocol.epoch_steps, batches, inputs, fold, embedder, objective, optimizer, views, bench
         )
@@ -269,52 +269,13 @@ def _solve(objective: nn.Module, embedder: Embedder, inputs: Inputs, fold: Fold)
 
 
 def _batches(
-    objective: nn.Module, method: Method, protocol: Protocol, labels: Tensor, generator: torch.Generator
+    doors: Any, method: Method, protocol: Protocol, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    if hasattr(objective, "batches"):
-        return iter(objective.batches(labels, generator))
+    if hasattr(doors, "batches"):
+        return iter(doors.batches(labels, generator))
     return BATCHES[protocol.batches](
         labels, protocol.batch_size, images_per_class(method, protocol), generator
     )
-
-
-def build_optimizer(
-    cell: Training, method: Method, protocol: Protocol, embedder: Embedder, objective: nn.Module
-) -> torch.optim.Optimizer:
-    """One optimiser; the objective's own parameters are groups with their own rate and decay."""
-    rate = float(cell.values.get(LEARNING_RATE, protocol.lr))
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in embedder.parameters() if p.requires_grad], "lr": rate}
-    ]
-    groups += _own_groups(cell, method, protocol, objective, rate)
-    groups = [g for g in groups if g["params"]]
-    if protocol.optimizer == "rmsprop":
-        return torch.optim.RMSprop(
-            groups, lr=rate, momentum=protocol.momentum, weight_decay=protocol.weight_decay
-        )
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=protocol.weight_decay)
-
-
-def _own_groups(
-    cell: Training, method: Method, protocol: Protocol, objective: nn.Module, rate: float
-) -> list[dict[str, Any]]:
-    learned = dict(objective.named_parameters())
-    if not learned:
-        return []
-    own = method.own
-    if own is None:
-        raise ValueError(
-            f"the objective learns {', '.join(learned)}, but METHOD.own is not set: say at which rate they are learned"
-        )
-    if protocol.own_lr is not None:
-        own_rate = float(cell.values.get(OWN_LEARNING_RATE, protocol.own_lr))
-    else:
-        own_rate = rate * float(cell.values.get(OWN_LEARNING_RATE, own.published_lr))
-    decay = protocol.own_weight_decay if own.weight_decay is None else own.weight_decay
-    return [
-        {"params": [p], "lr": own_rate * own.multipliers.get(name, 1.0), "weight_decay": decay}
-        for name, p in learned.items()
-    ]
 
 
 def _result(progress: Progress, bench: Bench, total: float) -> TrainingResult:

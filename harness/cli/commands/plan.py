@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from tabulate import tabulate
 
@@ -22,7 +23,7 @@ def main(request: argparse.Namespace) -> int:
     rows = [_row(p, usual, campaign.workers, p.entry.key in kept) for p in plans]
     total = sum(row["cells_left"] for row in rows)
     hours = [row["hours_left"] for row in rows]
-    value = {
+    value: dict[str, Any] = {
         "dataset": campaign.dataset.slug,
         "protocol": campaign.trunk.protocol.name,
         "workers": campaign.workers,
@@ -34,7 +35,7 @@ def main(request: argparse.Namespace) -> int:
     return 0
 
 
-def _row(p: Plan, usual: float | None, workers: int, kept: bool) -> dict[str, object]:
+def _row(p: Plan, usual: float | None, workers: int, kept: bool) -> dict[str, Any]:
     seconds = p.seconds if p.seconds is not None else usual
     left = 0 if kept else p.left
     hours = 0.0 if not left else None if seconds is None else left * seconds / workers / 3600
@@ -50,9 +51,8 @@ def _row(p: Plan, usual: float | None, workers: int, kept: bool) -> dict[str, ob
     }
 
 
-def _text(value: dict[str, object]) -> str:
+def _text(value: dict[str, Any]) -> str:
     rows = value["entries"]
-    assert isinstance(rows, list)
     table = [
         [
             row["method"],

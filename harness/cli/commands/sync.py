@@ -24,9 +24,7 @@ def main(request: argparse.Namespace) -> int:
             replay(campaign, entry, Path(folder), diary)
             record = campaign.recorded(entry)
             if record is not None:
-                path = place(
-                    settings.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug
-                )
+                path = place(settings.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
                 diary(EntryDone(entry, record, read_arrays(path)))
             told.append({"method": entry.method.name, "recorded": record is not None})
     diary.close()

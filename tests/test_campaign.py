@@ -1,0 +1,310 @@
+"""The whole path in one process: what a campaign does, in which order, and what it must not touch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.campaign.campaign import Campaign, Places, Watchers
+from harness.campaign.events import CellDone, EntryDone, Event, RepetitionDone, TrialDone
+from harness.campaign.executors import LocalExecutor
+from harness.campaign.jobs import Workplace
+from harness.campaign.plan import plan, size_of
+from harness.campaign.prepare import Trunk, prepare, settle_trunk
+from harness.data import load_dataset
+from harness.dataset import Dataset
+from harness.discovery import load_method, load_protocol
+from harness.engine.bench import Bench, TestRoles
+from harness.method import Method
+from harness.protocol import Protocol
+from harness.record import Record, read_arrays, read_record
+
+
+@dataclasses.dataclass
+class Rig:
+    """A small campaign on glyphs, and what it told its watcher."""
+
+    campaign: Campaign
+    bench: Bench
+    test: TestRoles
+    events: list[Event]
+
+    def run(self) -> list[Record]:
+        self.events.clear()
+        executor = LocalExecutor(Workplace(self.bench, self.campaign.places.cells))
+        return self.campaign.run(self.campaign.entries(), self.test, executor, self)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None: ...
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def fresh(self) -> int:
+        return sum(event.fresh for event in self.of(CellDone))
+
+
+@pytest.fixture(scope="session")
+def glyphs() -> Dataset:
+    """A few classes of the embedded characters: the smallest real dataset."""
+    whole = load_dataset("glyphs", None, False)
+    return dataclasses.replace(
+        whole, development=_first(whole.development, 16), test=_first(whole.test, 12)
+    )
+
+
+def _first(images: Any, classes: int) -> Any:
+    keep = np.flatnonzero(images.labels < classes)
+    return dataclasses.replace(
+        images,
+        pictures=Chosen(images.pictures, tuple(keep.tolist())),
+        labels=images.labels[keep],
+        class_names=images.class_names[:classes],
+        image_ids=tuple(images.image_ids[i] for i in keep),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    pictures: Any
+    index: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, index: int) -> Any:
+        return self.pictures.read(self.index[index])
+
+    def content(self, index: int) -> str:
+        return str(self.pictures.content(self.index[index]))
+
+
+@pytest.fixture
+def rig(glyphs: Dataset, tmp_path: Path) -> Callable[..., Rig]:
+    def make(*methods: str | Method, results: str = "results", **changes: Any) -> Rig:
+        values = {"epoch_steps": 4, "epochs": 2, **changes}
+        protocol = dataclasses.replace(load_protocol("smoke"), **values)
+        return make_rig(glyphs, protocol, methods, tmp_path / results, tmp_path / "cache")
+
+    return make
+
+
+def make_rig(dataset: Dataset, protocol: Protocol, methods: Any, results: Path, cache: Path) -> Rig:
+    trunk: Trunk = settle_trunk(protocol, None, None, None)
+    chosen = [load_method(m) if isinstance(m, str) else m for m in methods]
+    campaign = Campaign(dataset, trunk, chosen, Places(results), "cpu", 1, 1, "run METHOD")
+    bench, test = prepare(dataset, trunk, cache, "cpu", 1, (), lambda *_: None)
+    return Rig(campaign, bench, test, [])
+
+
+def test_an_entry_goes_through_all_of_its_stages(rig: Callable[..., Rig]) -> None:
+    work = rig("ms")
+    (record,) = work.run()
+    p = work.bench.protocol
+    assert record.status == "complete"
+    trials = work.of(TrialDone)
+    assert [(t.search, t.number) for t in trials] == [(0, 0), (0, 1)]
+    published = dict(load_method("ms").published)
+    assert {k: trials[0].values[k] for k in published} == published
+    assert all(len(t.trainings) == p.folds and t.score == np.mean([r.score for _, r in t.trainings]) for t in trials)
+    best = max(trials, key=lambda t: t.score).number
+    assert record.searches[0].chosen == best
+    repetitions = work.of(RepetitionDone)
+    assert [(r.kind, r.seed) for r in repetitions] == [("tuned", 1), ("tuned", 2), ("published", 1)]
+    assert repetitions[0].values == trials[best].values
+    assert len(record.runs) == p.repetitions * (p.folds + 1)
+    assert sum(run.fold is None for run in record.runs) == p.repetitions
+    assert {run.seed for run in record.published_runs} == {1}
+    assert isinstance(work.events[-1], EntryDone)
+
+
+def test_the_record_holds_the_class_sums_of_every_run(rig: Callable[..., Rig]) -> None:
+    work = rig("nca")
+    (record,) = work.run()
+    path = work.campaign.places.results / "records" / record.protocol / record.dataset / "nca.json"
+    assert read_record(path) == record
+    arrays = read_arrays(path)
+    names = arrays["metric_names"].tolist()
+    assert arrays["class_sums"].shape == (len(record.runs), len(names), record.test.classes)
+    assert arrays["class_counts"].sum() == record.test.images
+    for run, sums in zip(record.runs, arrays["class_sums"], strict=True):
+        for name, row in zip(names, sums, strict=True):
+            assert row.sum() / run.queries == pytest.approx(run.metrics[name], abs=1e-5)
+
+
+def test_doing_it_again_trains_nothing_and_changes_nothing(rig: Callable[..., Rig]) -> None:
+    work = rig("ms", "untrained")
+    first = work.run()
+    assert work.fresh > 0
+    again = work.run()
+    assert work.fresh == 0
+    assert [numbers(r) for r in again] == [numbers(r) for r in first]
+    assert work.campaign.recorded(work.campaign.entries()[0]) == again[0]
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    """A record without what may differ between two makings of it: times and machine."""
+    text = json.loads(record.model_dump_json(by_alias=True))
+    for run in [*text["runs"], *text["published_runs"]]:
+        run.pop("seconds")
+    for search in text["searches"]:
+        for trial in search["trials"]:
+            trial.pop("seconds")
+    return {k: v for k, v in text.items() if k not in ("seconds", "environment", "command")}
+
+
+def test_an_entry_alone_gives_the_same_digits_as_beside_others(rig: Callable[..., Rig]) -> None:
+    alone = rig("nca", results="alone").run()
+    beside = rig("untrained_head", "nca", "ms", results="beside").run()
+    assert numbers(alone[0]) == numbers(beside[1])
+
+
+def test_wherever_it_is_cut_it_goes_on_to_the_same_record(rig: Callable[..., Rig], glyphs: Dataset) -> None:
+    whole = [numbers(r) for r in rig("ms", results="whole").run()]
+    for jobs in (1, 3, 6, 8):
+        work = rig("ms", results=f"cut-{jobs}")
+        executor = Dying(Workplace(work.bench, work.campaign.places.cells), jobs)
+        with pytest.raises(KeyboardInterrupt):
+            work.campaign.run(work.campaign.entries(), work.test, executor, work)
+        assert [numbers(r) for r in work.run()] == whole
+
+
+class Dying(LocalExecutor):
+    """Is interrupted after so many jobs."""
+
+    def __init__(self, place: Workplace, jobs: int) -> None:
+        super().__init__(place)
+        self.left = jobs
+
+    def submit(self, job: Any) -> Any:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().submit(job)
+
+
+def test_tuning_jobs_have_no_way_to_a_test_image(rig: Callable[..., Rig]) -> None:
+    work = rig("ms")
+    seen: list[Any] = []
+
+    class Watching(LocalExecutor):
+        def submit(self, job: Any) -> Any:
+            seen.append(job)
+            return super().submit(job)
+
+    work.campaign.run(
+        work.campaign.entries(), work.test, Watching(Workplace(work.bench, work.campaign.places.cells)), work
+    )
+    tuning = [job for job in seen if getattr(job, "training", None) is not None and job.training.seed == 0]
+    assert len(tuning) == 4
+    assert all(job.test is None and job.measurement is None for job in tuning)
+    files = {work.bench.development.file}
+    assert work.test.queries.file not in files, "roles lie in files of their own"
+    development, test = work.bench.development.class_names, work.test.queries.class_names
+    assert not set(development) & set(test)
+
+
+def test_searches_are_independent_and_share_trial_0(rig: Callable[..., Rig]) -> None:
+    work = rig("ms", searches=2, trials=3, repetitions=4)
+    (record,) = work.run()
+    first, second = record.searches
+    assert first.trials[0] == second.trials[0]
+    assert first.trials[1].values != second.trials[1].values
+    assert [run.search for run in record.runs if run.fold is None] == [0, 1, 0, 1]
+    trainings, _ = size_of(work.campaign.entries()[0])
+    made = {e.cell.key for e in work.of(CellDone) if hasattr(e.cell, "fold")}
+    assert len(made) <= trainings
+
+
+def test_the_plan_counts_what_is_done(rig: Callable[..., Rig]) -> None:
+    work = rig("ms", "untrained")
+    entries = work.campaign.entries()
+    before = plan(work.campaign, entries)
+    assert [(p.done, p.left) for p in before] == [(0, 19), (0, 10)]
+    assert not work.campaign.places.work.exists() or not list(work.campaign.places.work.rglob("*.json"))
+    work.run()
+    after = plan(work.campaign, entries)
+    assert [p.done for p in after] == [len({e.cell.key for e in work.of(CellDone) if e.entry == n}) for n in entries]
+    assert all(p.seconds is not None and p.seconds > 0 for p in after)
+
+
+def test_a_watcher_that_raises_fails_no_cell(rig: Callable[..., Rig]) -> None:
+    class Broken:
+        def __call__(self, event: Event) -> None:
+            raise OSError("no server")
+
+        def close(self) -> None: ...
+
+    work = rig("nca")
+    watchers = Watchers([Broken(), work])
+    executor = LocalExecutor(Workplace(work.bench, work.campaign.places.cells))
+    (record,) = work.campaign.run(work.campaign.entries(), work.test, executor, watchers)
+    assert record.status == "complete"
+    assert watchers.faults == ["Broken stopped: OSError: no server"]
+
+
+# -- methods that misbehave -----------------------------------------------------------------------------------------
+
+
+class Objective(nn.Module):
+    """An objective that is right until `turn` decides otherwise."""
+
+    def __init__(self, turn: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.turn = turn
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return self.turn(embeddings)
+
+
+def method_of(turn: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Method:
+    method = dataclasses.replace(
+        load_method("nca"), name="strange", source="00" * 32, build=lambda task: Objective(turn), space={}, published={}
+    )
+    monkeypatch.setattr("harness.campaign.jobs.load_method", lambda name, plugins: method)
+    return method
+
+
+@pytest.mark.parametrize(
+    ("turn", "why"),
+    [
+        (lambda e: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda e: e.mean(1), "a tensor of shape (16,)"),
+        (lambda e: e.sum().detach(), "does not require grad"),
+    ],
+)
+def test_a_method_that_raises_fails_its_entry_alone(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, turn: Any, why: str
+) -> None:
+    work = rig(method_of(turn, monkeypatch))
+    (record,) = work.run()
+    assert record.status == "failed" and why in record.why
+    assert [t.status for t in record.searches[0].trials] == ["failed", "failed"]
+    assert not record.runs
+
+
+def test_a_loss_that_turns_nan_scores_its_best_epoch_and_is_counted(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Iterator[int] = iter(range(10_000))
+
+    def turn(embeddings: Tensor) -> Tensor:
+        # Fine in the first of two epochs of four steps, then not a number.
+        return embeddings.square().sum() * (1.0 if next(calls) % 8 < 4 else torch.nan)
+
+    work = rig(method_of(turn, monkeypatch))
+    (record,) = work.run()
+    trial = record.searches[0].trials[0]
+    assert trial.status == "nan" and trial.score is not None and len(record.searches[0].trials) == 2
+    assert record.status == "failed" and "not finite" in record.why, "a final training that is not finite is no result"
