@@ -18,8 +18,8 @@ from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
 from harness.method import Method, OwnParameters, Paper, Task
-from methods._pairs import full_precision, unit
-from methods._proxies import cosines, lowered, softmax_loss
+from methods._pairs import cosine, full_precision, unit
+from methods._proxies import lowered, softmax_loss
 
 #: Keeps the slope of R finite where two centres of a class meet (released code).
 ROOT_FLOOR = 1e-5
@@ -47,20 +47,22 @@ class SoftTriple(nn.Module):
 
     @full_precision
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        classes, centers, _ = self.centers.shape
-        to_centers = cosines(embeddings, self.centers.flatten(0, 1)).view(-1, classes, centers)
+        w = unit(self.centers.to(embeddings.dtype))
+        classes, centers, _ = w.shape
+        to_centers = cosine(unit(embeddings), w.flatten(0, 1)).view(-1, classes, centers)
         share = (to_centers / self.gamma).softmax(dim=2)
         relaxed = (share * to_centers).sum(dim=2)  # S_ic
         loss = softmax_loss(self.la * lowered(relaxed, labels, self.margin), labels)
-        return loss + self.tau * self.spread().to(loss.dtype) if centers > 1 else loss
+        return loss + self.tau * spread(w) if centers > 1 else loss
 
-    def spread(self) -> Tensor:
-        """R: the mean distance, halved, between two centres of one class."""
-        classes, centers, _ = self.centers.shape
-        w = unit(self.centers)
-        gaps = torch.stack([((w - w.roll(shift, 1)) ** 2).sum(2) for shift in range(1, centers)])
-        # Rolled by 1..K-1 each unordered pair comes twice.
-        return (gaps + ROOT_FLOOR).sqrt().sum() / (2 * classes * centers * (centers - 1))
+
+def spread(w: Tensor) -> Tensor:
+    """R of unit centres w (C, K, D): half the mean distance between two centres of one class."""
+    classes, centers, _ = w.shape
+    others = ~torch.eye(centers, dtype=torch.bool, device=w.device)
+    gaps = (2 + ROOT_FLOOR - 2 * w @ w.transpose(1, 2)).sqrt()
+    # Each unordered pair stands here twice.
+    return gaps.where(others, 0.0).sum() / (2 * classes * centers * (centers - 1))
 
 
 def build(
