@@ -39,9 +39,8 @@ class SoftTriple(nn.Module):
         tau: float,
     ) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(
-            classes * centers
-        )  # He-uniform with slope sqrt(5) over C K columns, as released
+        # As released: He-uniform with slope sqrt(5) over C K columns.
+        bound = 1 / math.sqrt(classes * centers)
         self.centers = nn.Parameter(torch.empty(classes, centers, embedding_size).uniform_(-bound, bound))
         self.la, self.gamma, self.margin, self.tau = la, gamma, margin, tau
 
