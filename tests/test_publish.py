@@ -118,7 +118,7 @@ def test_rows_go_down_with_map_at_r_and_published_ones_follow_their_method() -> 
     published = cells(study_table(board), "ms", "published")
     assert published["Method"] == "MS, published loss values under this protocol"
     assert (published["Rank"], published["Ties"]) == ("—", "—")
-    assert cells(study_table(board), "untrained")["Method"] == "UNTRAINED (floor)"
+    assert cells(study_table(board), "untrained")["Method"] == "UNTRAINED, floor"
 
 
 @pytest.mark.parametrize("status", ["incomplete", "failed"])

@@ -196,5 +196,11 @@ def test_labels_do_not_touch_and_keep_their_order(wanted: list[float]) -> None:
 
 
 def test_numbers_in_words() -> None:
-    assert [duration(s) for s in (0.4, 59.6, 185, 7620)] == ["0 s", "1 min 0 s", "3 min 5 s", "2 h 7 min"]
+    assert [duration(s) for s in (0.4, 9.6, 59.6, 185, 7620)] == [
+        "0.4 s",
+        "10 s",
+        "1 min 0 s",
+        "3 min 5 s",
+        "2 h 7 min",
+    ]
     assert (rank(2, 2), rank(1, 3), gain(-0.0054), gain(0.0196)) == ("2", "1–3", "−0.54", "+1.96")

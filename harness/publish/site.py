@@ -220,7 +220,7 @@ def _facts(facts: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _facts(value, f"{before}{name} ")
         else:
-            yield before + name, words.setting(value)
+            yield (before + name).replace("_", " "), words.setting(value)
 
 
 def safe_link(link: str) -> str:

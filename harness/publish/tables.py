@@ -115,7 +115,7 @@ def row_title(row: pd.Series[Any]) -> str:
     """The method's title; the published-values row says what it is, and so does a floor."""
     if row["variant"] == PUBLISHED:
         return f"{row['title']}, published loss values under this protocol"
-    return f"{row['title']} (floor)" if row["kind"] == "floor" else str(row["title"])
+    return f"{row['title']}, floor" if row["kind"] == "floor" else str(row["title"])
 
 
 def row_notes(row: pd.Series[Any]) -> str:

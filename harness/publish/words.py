@@ -50,10 +50,12 @@ def rank(low: Any, high: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """`42 s`, `3 min 5 s`, `2 h 7 min`."""
+    """`5.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`."""
     if missing(seconds):
         return NONE
     whole = round(float(seconds))
+    if whole < 10:
+        return f"{seconds:.1f} s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
