@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ def _everything(store: Store) -> torch.Tensor:
     return torch.arange(len(store.heights))
 
 
-def _protocol(**fields: object) -> Protocol:
+def _protocol(**fields: Any) -> Protocol:
     return dataclasses.replace(Protocol(title="views"), **fields)
 
 

@@ -1,14 +1,9 @@
 """Backbones: trunks that turn images into pooled stage features, and what their weights want to see."""
 
-from harness.backbones.loading import (
-    LoadedBackbone,
-    backbone_names,
-    freeze_batchnorm,
-    input_spec,
-    load_backbone,
-    published_weights,
-)
-from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights
+from harness.backbones.catalogue import backbone_names, input_spec, published_weights
+from harness.backbones.finding import describe, download_weights, find_weights
+from harness.backbones.loading import LoadedBackbone, freeze_batchnorm, load_backbone
+from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights, contamination
 
 __all__ = [
     "FROM_SCRATCH",
@@ -16,6 +11,10 @@ __all__ = [
     "LoadedBackbone",
     "PublishedWeights",
     "backbone_names",
+    "contamination",
+    "describe",
+    "download_weights",
+    "find_weights",
     "freeze_batchnorm",
     "input_spec",
     "load_backbone",

@@ -15,15 +15,13 @@ from torch import Tensor, nn
 from harness.backbones.weights import IMAGENET, InputSpec, PublishedWeights
 
 FILE = "bn_inception-52deb4733.pth"
+ADDRESS = f"https://data.lip6.fr/cadene/pretrainedmodels/{FILE}"
 PUBLISHED = (
     PublishedWeights(
         file=FILE,
         sha256="52deb4733",
         input=InputSpec((104.0, 117.0, 128.0), (1.0, 1.0, 1.0), "BGR", 255.0, 224, IMAGENET),
-        addresses=(
-            f"https://data.lip6.fr/cadene/pretrainedmodels/{FILE}",
-            f"http://data.lip6.fr/cadene/pretrainedmodels/{FILE}",
-        ),
+        addresses=(ADDRESS, f"https://web.archive.org/web/2019id_/{ADDRESS}"),
     ),
 )
 CLASSIFIER = ("last_linear.",)

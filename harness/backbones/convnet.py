@@ -23,7 +23,7 @@ class ConvNet(nn.Module):
         self.stages = nn.ModuleList(
             _stage(before, after) for before, after in zip((3, *channels[:-1]), channels, strict=True)
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Pooled features (B, 16), (B, 32), (B, 64) of images (B, 3, H, W)."""

@@ -7,6 +7,7 @@ give the maps after a third and two thirds of their blocks. The final feature is
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import re
@@ -56,7 +57,7 @@ class TimmTrunk(nn.Module):
 
 def published(name: str) -> tuple[PublishedWeights, ...]:
     """The weights that timm would fetch for a network, if they are published with a hash of their content."""
-    config = _timm(name).get_pretrained_cfg(_split(name)[0])
+    config = _config(name)
     prefix = _HASH.search(config.url or "") if config is not None else None
     if prefix is None:
         return ()
@@ -65,8 +66,15 @@ def published(name: str) -> tuple[PublishedWeights, ...]:
 
 def stated_input(name: str) -> InputSpec | None:
     """The input of the weights that timm would fetch for a network; of other weights nothing is known."""
-    config = _timm(name).get_pretrained_cfg(_split(name)[0])
+    config = _config(name)
     return None if config is None else _input(config)
+
+
+def _config(name: str) -> Any:
+    """timm's words on a network's weights; None where there are none, or where settings make it another network."""
+    timm = _timm(name)
+    bare, settings = _split(name)
+    return None if settings else timm.get_pretrained_cfg(bare)
 
 
 def _input(config: Any) -> InputSpec:
@@ -79,9 +87,6 @@ def _input(config: Any) -> InputSpec:
 def _create(name: str) -> Any:
     bare, settings = _split(name)
     timm = _timm(name)
-    if not timm.is_model(bare):
-        near = timm.list_models(f"*{bare.split('_')[0]}*")[:5]
-        raise RequestError(f"{PREFIX}{bare}: timm has no such network; near it: {', '.join(near) or 'none'}")
     try:
         network = timm.create_model(bare, pretrained=False, num_classes=0, **settings)
     except TypeError as error:
@@ -106,12 +111,18 @@ def _value(text: str) -> Any:
 
 
 def _timm(name: str) -> Any:
+    """The package, once it is known to hold this network."""
     try:
-        return importlib.import_module("timm")  # an extra: who does not use it need not have it
+        timm = importlib.import_module("timm")  # an extra: who does not use it need not have it
     except ImportError as error:
         raise RequestError(
             f"{name} needs timm, which is not installed: pip install 'dml-benchmark[timm]'"
         ) from error
+    bare = _split(name)[0]
+    if not timm.is_model(bare):
+        near = difflib.get_close_matches(bare, timm.list_models(), 3)
+        raise RequestError(f"{PREFIX}{bare}: timm has no such network; near it: {', '.join(near) or 'none'}")
+    return timm
 
 
 def _stages(reductions: list[int]) -> list[int]:

@@ -64,6 +64,17 @@ FROM_SCRATCH = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on="nothing")
 IMAGENET_INPUT = InputSpec((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), trained_on=IMAGENET)
 
 
+def contamination(trained_on: str) -> str:
+    """What stands beside results of weights that may have seen test images; "" when they cannot have."""
+    if trained_on == FROM_SCRATCH.trained_on:
+        return ""
+    if not trained_on:
+        return "nobody said what the weights were trained on: they may have seen any test image"
+    if trained_on == IMAGENET:
+        return "ImageNet holds some of CUB's photographs (CUB's authors warn of it), and birds, cars and products"
+    return f"{trained_on}: may hold any test image"
+
+
 def sha256_of(file: Path) -> str:
     """sha256 of a file in hexadecimal. Raises MissingError when there is no such file."""
     if not file.is_file():
@@ -82,8 +93,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RequestError(f"weights {file} cannot be read as plain tensors: {reason}") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RequestError(f"weights {file} cannot be read as plain tensors ({reason})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RequestError(f"weights {file} hold no state dict; expected a table of names and tensors")
     return dict(state)

@@ -1,0 +1,163 @@
+"""Finding weights' files on this machine, fetching them, and saying what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pooch
+import torch
+
+from harness.backbones import timm_models, torchvision_models
+from harness.backbones.bn_inception import BNInception
+from harness.backbones.catalogue import published_weights, usual_input
+from harness.backbones.convnet import ConvNet
+from harness.backbones.weights import PublishedWeights, contamination, sha256_of
+from harness.errors import MissingError
+
+#: Told bytes done and bytes in all.
+Progress = Callable[[int, int], None]
+
+#: Seconds without an answer after which an address is given up.
+TIMEOUT = 30
+
+
+def find_weights(name: str, expected: str | None, folders: Sequence[Path]) -> Path:
+    """The file of a backbone's weights, under its published name in one of `folders` or in torch's own cache.
+
+    expected: sha256 of the file or its leading digits; None: the first of the backbone's known weights.
+    Raises RequestError for an unknown backbone, MissingError that says what to get, from where, and where to put it.
+    """
+    wanted = _wanted(name, expected)
+    places = [*folders, Path(torch.hub.get_dir()) / "checkpoints"]
+    others = []
+    for place in places:
+        file = place / wanted.file
+        if file.is_file():
+            sha256 = sha256_of(file)
+            if sha256.startswith(wanted.sha256):
+                return file
+            others.append(f"\n  {file} is another file: its sha256 is {sha256}")
+    raise MissingError(_missing(name, wanted, places) + "".join(others) + _at_hand(name, wanted, places))
+
+
+def download_weights(weights: PublishedWeights, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch a known file into `folder`; what comes with another sha256 is removed and the next address is tried.
+
+    Raises MissingError that names each address and why it failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file, unfinished = folder / weights.file, folder / f"{weights.file}.unfinished"
+    failures = []
+    for address in weights.addresses:
+        fetch = pooch.HTTPDownloader(progressbar=_Bar(progress) if progress else False, timeout=TIMEOUT)
+        try:
+            fetch(address, str(unfinished), None)
+            sha256 = sha256_of(unfinished)
+            if sha256.startswith(weights.sha256):
+                unfinished.replace(file)
+                return file
+            failures.append(f"{address}: its sha256 is {sha256}, expected {weights.sha256}")
+        except OSError as error:  # every fault of the network is one
+            failures.append(f"{address}: {error}")
+        finally:
+            unfinished.unlink(missing_ok=True)
+    faults = "".join(f"\n  {failure}" for failure in failures) or "\n  nobody publishes an address"
+    raise MissingError(f"{weights.file} could not be fetched{faults}")
+
+
+def describe(name: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """One row of `list backbones`: size, input, its default weights, whether these are here, and what they have seen.
+
+    Parameters of torchvision's networks include the classifier, as torchvision counts them.
+    """
+    known = published_weights(name)
+    spec = usual_input(name)
+    return {
+        "name": name,
+        "parameters": _parameters(name),
+        "size": spec.size,
+        "input": f"{spec.channels} 0-{spec.scale:g}, mean {_numbers(spec.mean)}, std {_numbers(spec.std)}",
+        "weights": known[0].file if known else None,
+        "address": next(iter(known[0].addresses), None) if known else None,
+        "here": _here(name, folders),
+        "trained_on": spec.trained_on,
+        "note": contamination(spec.trained_on),
+    }
+
+
+def _wanted(name: str, expected: str | None) -> PublishedWeights:
+    """The known weights that are asked for."""
+    known = published_weights(name)
+    wanted = [w for w in known if expected is None or _agree(w.sha256, expected.lower())]
+    if wanted:
+        return wanted[0]
+    asked = "weights" if expected is None else f"weights with sha256 {expected}"
+    files = ", ".join(f"{w.file} ({w.sha256[:12]})" for w in known) or "none"
+    raise MissingError(
+        f"backbone {name}: no {asked} are known (known: {files}); name the file with --weights FILE"
+    )
+
+
+def _agree(known: str, expected: str) -> bool:
+    """Whether two hashes, either of them perhaps cut short, can be of one file."""
+    return known.startswith(expected) or expected.startswith(known)
+
+
+def _missing(name: str, wanted: PublishedWeights, places: Sequence[Path]) -> str:
+    source = " or ".join(wanted.addresses) or "whoever handed it on"
+    return (
+        f"backbone {name}: its weights are not here\n"
+        f"  file: {wanted.file}, sha256 {wanted.sha256}\n"
+        f"  looked in: {', '.join(map(str, places))}\n"
+        f"  get it from {source}; put it into one of these folders or name it with --weights FILE"
+    )
+
+
+def _at_hand(name: str, wanted: PublishedWeights, places: Sequence[Path]) -> str:
+    """The other weights of a backbone that are here: never taken unasked, since they give other numbers."""
+    files = [place / w.file for w in published_weights(name) if w != wanted for place in places]
+    return "".join(f"\n  other weights of it are here: --weights {file}" for file in files if file.is_file())
+
+
+def _here(name: str, folders: Sequence[Path]) -> bool:
+    """Whether the backbone can be used now; `convnet` needs no weights."""
+    if name == "convnet":
+        return True
+    try:
+        find_weights(name, None, folders)
+    except MissingError:
+        return False
+    return True
+
+
+def _parameters(name: str) -> int:
+    own: dict[str, Callable[[], torch.nn.Module]] = {"convnet": ConvNet, "bn_inception": BNInception}
+    if name not in own and not name.startswith(timm_models.PREFIX):
+        return torchvision_models.parameters(name)
+    with torch.device("meta"):  # shapes without memory
+        module = own[name]() if name in own else timm_models.TimmTrunk(name)
+        return sum(p.numel() for p in module.parameters())
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "/".join(f"{value:g}" for value in values)
+
+
+class _Bar:
+    """pooch's idea of a progress bar, told on to a function."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.total, self.done = progress, 0, 0
+
+    def update(self, size: int) -> None:
+        self.done += size
+        self.progress(self.done, self.total)
+
+    # pooch rewinds a bar when a fetch is over and then fills it at once.
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
