@@ -167,9 +167,8 @@ def largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
     The k largest values lie in the k groups of columns with the largest maxima, and maxima are cheap.
     """
     height, width = similarities.shape
-    size = (
-        1 << max(0, (width // k).bit_length() - 1) // 2
-    )  # about the root of width / k, which looks at the fewest
+    # About the root of width / k, with which the fewest values are looked at.
+    size = 1 << max(0, (width // k).bit_length() - 1) // 2
     if size < 4:
         return similarities.topk(k)
     step = width // size

@@ -146,7 +146,8 @@ def _sweep(items: Tensor, goals: _Goals) -> _Found | None:
     goals = _Goals(*(F.pad(goal, (0, width - n), value=torch.inf) for goal in (goals.reach, goals.nearest)))
     tile, mask = torch.empty(TILE, TILE), torch.empty(TILE, TILE)
     counts = torch.zeros(2, width, dtype=torch.int64)
-    pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+    none = torch.empty(0, dtype=torch.int64)
+    pairs = [(none, none, torch.empty(0))]
     collected = 0
     spans = [slice(start, start + TILE) for start in range(0, width, TILE)]
     for i, top in enumerate(spans):

@@ -1,0 +1,142 @@
+"""What this machine does, each figure beside its limit, measured in one run.
+
+Speeds of a shared machine change from minute to minute, so what is compared runs in alternating rounds and only
+ratios within a round are trusted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import faiss
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from harness.metrics import score
+
+#: K of the Recall@K that is measured: those of Stanford Online Products.
+RECALL_AT = (1, 10, 100, 1000)
+#: Images in a class, on average, and the noise around class centres at which MAP@R is near 0.4 for 60,000 images.
+CLASS_SIZE = 5.3
+NOISE = 1.45
+#: Rows of a block in the product that stands for the least work.
+BLOCK = 1024
+
+
+def evaluation_ratios(n: int, d: int, rounds: int) -> list[dict[str, Any]]:
+    """Time of our exact evaluation beside its limits, as rows in the order in which each round measured them.
+
+    n, d: embeddings and dimensions of one set of queries that is its own gallery. rounds: at least 1.
+    A row has `what`, `seconds` (median), and `ratio`, `low`, `high`: its time over that of our whole evaluation, the
+    median and the extremes over rounds; above 1 means that ours is faster. Compared are MAP@R without the large K, the
+    bare search of faiss for as many neighbours as MAP@R needs, the product of all pairs in blocks, and
+    pytorch-metric-learning's AccuracyCalculator where it is installed. All use torch's number of threads on a CPU.
+    """
+    embeddings, labels = clustered(n, d)
+    work = _contestants(embeddings, labels)
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    with _faiss_threads(torch.get_num_threads()):
+        for _ in range(rounds):
+            for name, run in work.items():
+                seconds[name].append(_timed(run))
+    ours = next(iter(seconds.values()))
+    rows = []
+    for name, times in seconds.items():
+        ratios = [time / own for time, own in zip(times, ours, strict=True)]
+        facts = {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+        rows.append({"what": name, "seconds": statistics.median(times), **facts})
+    return rows
+
+
+def evaluation_growth(sizes: Sequence[int], d: int) -> list[dict[str, float]]:
+    """Rows `n`, `seconds` and `megabytes` (2**20 bytes, peak above the embeddings) of our evaluation at each size."""
+    rows = []
+    for n in sizes:
+        embeddings, labels = clustered(n, d)
+        with _peak() as peak:
+            seconds = _timed(partial(score, embeddings, labels, recall_at=RECALL_AT))
+        rows.append({"n": n, "seconds": seconds, "megabytes": peak[0] / 2**20})
+    return rows
+
+
+def clustered(n: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """(n, d) unit-length embeddings with (n,) labels: class centres in random directions, with noise around them."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = max(2, int(n / CLASS_SIZE))
+    centres = torch.nn.functional.normalize(torch.randn(classes, d, generator=generator))
+    labels = torch.randint(classes, (n,), generator=generator)
+    noise = torch.randn(n, d, generator=generator) * NOISE / d**0.5
+    return torch.nn.functional.normalize(centres[labels] + noise), labels
+
+
+def _contestants(embeddings: Tensor, labels: Tensor) -> dict[str, Callable[[], object]]:
+    """What is measured, by its name; the first is what the others are compared with."""
+    # A query, and as many others as its class can hold.
+    k = int(np.bincount(labels.numpy()).max())
+    index = faiss.IndexFlatIP(embeddings.shape[1])
+    index.add(embeddings.numpy())
+    work: dict[str, Callable[[], object]] = {
+        "every metric and Recall@1,10,100,1000": lambda: score(embeddings, labels, recall_at=RECALL_AT),
+        "every metric and Recall@1": lambda: score(embeddings, labels),
+        f"faiss IndexFlatIP, search for {k}": lambda: index.search(embeddings.numpy(), k),
+        "product of all pairs, in blocks": lambda: _product(embeddings),
+    }
+    if find_spec("pytorch_metric_learning"):
+        # A development tool: only where it is installed can it be compared with.
+        from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+
+        names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
+        theirs = AccuracyCalculator(include=names, k="max_bin_count", device=torch.device("cpu"))
+        work["pytorch-metric-learning"] = lambda: theirs.get_accuracy(embeddings, labels)
+    return work
+
+
+def _product(embeddings: Tensor) -> None:
+    block = torch.empty(BLOCK, len(embeddings))
+    for start in range(0, len(embeddings), BLOCK):
+        rows = embeddings[start : start + BLOCK]
+        torch.mm(rows, embeddings.T, out=block[: len(rows)])
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _faiss_threads(threads: int) -> Iterator[None]:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """A list whose only value becomes the most memory in bytes that the block held above what was held before."""
+    process, ended, peak = psutil.Process(), threading.Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not ended.wait(0.002):
+            peak[0] = max(peak[0], process.memory_info().rss - before)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()

@@ -1,0 +1,91 @@
+"""Half the products give what all of them give: the same outcome for every query, ties and duplicates included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from harness import metrics, symmetric
+from harness.metrics import Scores, score
+from harness.ranking import Relevance
+
+K = (1, 2, 10, 100, 1000)
+few = settings(max_examples=15, deadline=None)
+
+
+def by(halves: bool, x: Tensor, labels: Tensor) -> Scores:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "halves_suit", lambda items, relevance: halves)
+        return score(x, labels, recall_at=K)
+
+
+def agree(x: Tensor, labels: Tensor) -> Scores:
+    """Score in both ways and compare every outcome."""
+    halves, whole = by(True, x, labels), by(False, x, labels)
+    assert halves.query.tolist() == whole.query.tolist()
+    for name, values in whole.outcomes.items():
+        np.testing.assert_array_equal(halves.outcomes[name], values, err_msg=name)
+    return halves
+
+
+def clusters(n: int, classes: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (n,), generator=generator)
+    centres = torch.nn.functional.normalize(torch.randn(classes, 24, generator=generator))
+    return centres[labels] + noise * torch.randn(n, 24, generator=generator) / 24**0.5, labels
+
+
+@few
+@given(st.integers(2, 2500), st.integers(20, 400), st.floats(0.05, 4.0), st.integers(0, 2**20))
+def test_any_clusters(n: int, classes: int, noise: float, seed: int) -> None:
+    x, labels = clusters(n, classes, noise, seed)
+    labels[:2] = labels[0]  # one query at least can be scored
+    agree(x, labels)
+
+
+@few
+@given(st.integers(100, 1500), st.integers(20, 60), st.integers(1, 4), st.integers(0, 2**20))
+def test_ties_and_duplicates(n: int, classes: int, dimensions: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-1, 2, (n, dimensions), generator=generator).float()
+    agree(x, torch.randint(classes, (n,), generator=generator))
+
+
+@pytest.mark.parametrize("noise", [1.0, 3.0])
+def test_duplicates_of_other_classes_at_any_rank(noise: float) -> None:
+    x, labels = clusters(3000, 600, noise, seed=1)
+    x[1500:] = x[:1500]
+    agree(x, labels)
+
+
+def test_nothing_relevant_within_reach() -> None:
+    # Every item has 999 copies in other classes, and its own class lies at a right angle.
+    x = torch.eye(2).repeat(1000, 1)
+    labels = torch.arange(2000) // 2
+    scores = agree(x, labels)
+    assert scores.metrics["r_precision"] == 0
+    assert scores.metrics["recall_at_1000"] > 0
+
+
+def test_collapsed_embeddings_are_ranked_whole() -> None:
+    labels = torch.arange(2000) % 400
+    items = torch.nn.functional.normalize(torch.ones(2000, 8))
+    relevance = Relevance.among(labels.numpy(), items.device)
+    goals = symmetric._goals(items, relevance, beyond=1000, held=1 << 22)
+    assert symmetric._sweep(items, goals) is None  # too much to collect, so the other way is taken
+    agree(items, labels)
+
+
+def test_a_large_set_takes_this_way_and_others_do_not() -> None:
+    x, labels = clusters(8192, 1600, 0.8, seed=2)
+    among = Relevance.among(labels.numpy(), x.device)
+    assert symmetric.halves_suit(x, among)
+    assert not symmetric.halves_suit(x, Relevance.between(labels.numpy(), labels.numpy(), x.device))
+    assert not symmetric.halves_suit(x[:4000], Relevance.among(labels[:4000].numpy(), x.device))
+    assert not symmetric.halves_suit(x, Relevance.among(labels.numpy() // 100, x.device))
+    scores = agree(x, labels)
+    assert 0.2 < scores.metrics["map_at_r"] < 0.8  # both open and settled queries
