@@ -25,7 +25,6 @@ from harness.backbones import (
     backbone_names,
     contamination,
     describe,
-    download_weights,
     find_weights,
     freeze_batchnorm,
     input_spec,
@@ -33,6 +32,7 @@ from harness.backbones import (
     published_weights,
 )
 from harness.backbones.bn_inception import BNInception
+from harness.backbones.fetching import download_weights
 from harness.backbones.weights import sha256_of
 from harness.errors import MissingError, RequestError
 

@@ -1,7 +1,7 @@
 """Backbones: trunks that turn images into pooled stage features, and what their weights want to see."""
 
 from harness.backbones.catalogue import backbone_names, input_spec, published_weights
-from harness.backbones.finding import describe, download_weights, find_weights
+from harness.backbones.finding import describe, find_weights
 from harness.backbones.loading import LoadedBackbone, freeze_batchnorm, load_backbone
 from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights, contamination
 
@@ -13,7 +13,6 @@ __all__ = [
     "backbone_names",
     "contamination",
     "describe",
-    "download_weights",
     "find_weights",
     "freeze_batchnorm",
     "input_spec",

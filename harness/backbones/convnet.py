@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 #: Groups of GroupNorm: it knows no batch, so batches of 8 x 4 and of 32 x 1 give every loss the same network.
@@ -23,7 +22,6 @@ class ConvNet(nn.Module):
         self.stages = nn.ModuleList(
             _stage(before, after) for before, after in zip((3, *channels[:-1]), channels, strict=True)
         )
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Pooled features (B, 16), (B, 32), (B, 64) of images (B, 3, H, W)."""
