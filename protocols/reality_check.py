@@ -55,7 +55,8 @@ SPACES: dict[tuple[str, str], dict[str, BaseDistribution]] = {
     ("ms_miner", "sop"): {**MS_MINER, "beta": linear(0.01, 200)},
     ("ms_miner", "*"): MS_MINER,
     ("soft_triple", "cub"): {**SOFT_TRIPLE, "gamma": linear(1e-4, 100)},
-    ("soft_triple", "sop"): {"la": linear(0.01, 200), "gamma": linear(0.01, 100), "margin": linear(0, 1)},
+    # On SOP the study used no regulariser: a range of one value.
+    ("soft_triple", "sop"): {**SOFT_TRIPLE, "la": linear(0.01, 200), "tau": linear(0, 0)},
     ("soft_triple", "*"): SOFT_TRIPLE,
 }
 

@@ -19,13 +19,13 @@ from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.plan import plan, size_of
 from harness.campaign.prepare import Trunk, prepare, settle_trunk
-from harness.data import load_dataset
 from harness.dataset import Dataset
 from harness.discovery import load_method, load_protocol
 from harness.engine.bench import Bench, TestRoles
 from harness.method import Method
 from harness.protocol import Protocol
 from harness.record import Record, read_arrays, read_record
+from tests.small import few_glyphs
 
 
 @dataclasses.dataclass
@@ -57,37 +57,7 @@ class Rig:
 
 @pytest.fixture(scope="session")
 def glyphs() -> Dataset:
-    """A few classes of the embedded characters: the smallest real dataset."""
-    whole = load_dataset("glyphs", None, False)
-    return dataclasses.replace(
-        whole, development=_first(whole.development, 16), test=_first(whole.test, 12)
-    )
-
-
-def _first(images: Any, classes: int) -> Any:
-    keep = np.flatnonzero(images.labels < classes)
-    return dataclasses.replace(
-        images,
-        pictures=Chosen(images.pictures, tuple(keep.tolist())),
-        labels=images.labels[keep],
-        class_names=images.class_names[:classes],
-        image_ids=tuple(images.image_ids[i] for i in keep),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    pictures: Any
-    index: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def read(self, index: int) -> Any:
-        return self.pictures.read(self.index[index])
-
-    def content(self, index: int) -> str:
-        return str(self.pictures.content(self.index[index]))
+    return few_glyphs()
 
 
 @pytest.fixture
@@ -117,7 +87,9 @@ def test_an_entry_goes_through_all_of_its_stages(rig: Callable[..., Rig]) -> Non
     assert [(t.search, t.number) for t in trials] == [(0, 0), (0, 1)]
     published = dict(load_method("ms").published)
     assert {k: trials[0].values[k] for k in published} == published
-    assert all(len(t.trainings) == p.folds and t.score == np.mean([r.score for _, r in t.trainings]) for t in trials)
+    assert all(
+        len(t.trainings) == p.folds and t.score == np.mean([r.score for _, r in t.trainings]) for t in trials
+    )
     best = max(trials, key=lambda t: t.score).number
     assert record.searches[0].chosen == best
     repetitions = work.of(RepetitionDone)
@@ -235,7 +207,9 @@ def test_the_plan_counts_what_is_done(rig: Callable[..., Rig]) -> None:
     assert not work.campaign.places.work.exists() or not list(work.campaign.places.work.rglob("*.json"))
     work.run()
     after = plan(work.campaign, entries)
-    assert [p.done for p in after] == [len({e.cell.key for e in work.of(CellDone) if e.entry == n}) for n in entries]
+    assert [p.done for p in after] == [
+        len({e.cell.key for e in work.of(CellDone) if e.entry == n}) for n in entries
+    ]
     assert all(p.seconds is not None and p.seconds > 0 for p in after)
 
 
@@ -270,7 +244,12 @@ class Objective(nn.Module):
 
 def method_of(turn: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Method:
     method = dataclasses.replace(
-        load_method("nca"), name="strange", source="00" * 32, build=lambda task: Objective(turn), space={}, published={}
+        load_method("nca"),
+        name="strange",
+        source="00" * 32,
+        build=lambda task: Objective(turn),
+        space={},
+        published={},
     )
     monkeypatch.setattr("harness.campaign.jobs.load_method", lambda name, plugins: method)
     return method
@@ -307,4 +286,6 @@ def test_a_loss_that_turns_nan_scores_its_best_epoch_and_is_counted(
     (record,) = work.run()
     trial = record.searches[0].trials[0]
     assert trial.status == "nan" and trial.score is not None and len(record.searches[0].trials) == 2
-    assert record.status == "failed" and "not finite" in record.why, "a final training that is not finite is no result"
+    assert record.status == "failed" and "not finite" in record.why, (
+        "a final training that is not finite is no result"
+    )

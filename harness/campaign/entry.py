@@ -114,9 +114,9 @@ class EntryWork:
         """A trial's score is the mean over folds of the best validation score. A fold that turned non-finite scores
         its best epoch until then (at worst the untrained one); a fold that raised fails the trial."""
         statuses = {result.status for _, result in trainings}
-        status: Literal["ok", "nan", "failed"] = (
-            "failed" if "failed" in statuses else "nan" if "nan" in statuses else "ok"
-        )
+        status: Literal["ok", "nan", "failed"] = "nan" if "nan" in statuses else "ok"
+        if "failed" in statuses:
+            status = "failed"
         score = None if status == "failed" else sum(r.score for _, r in trainings) / len(trainings)
         done = TrialDone(self.entry, search, number, values, status, score, tuple(trainings))
         self.watcher(done)

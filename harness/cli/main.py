@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0 done, 1 something failed, 2 wrong request, 3 missing, 130 interrupted."""
+    """Run one command. Returns 0 done, 1 something failed, 2 wrong request, 3 data missing, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         request = parse(words)

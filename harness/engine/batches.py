@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-#: Length of the list that the Reality Check's sampler cuts into batches (PML's MPerClassSampler, `length_before_new_iter`).
+#: Length of the list that the Reality Check's sampler cuts into batches (MPerClassSampler's default).
 LIST_LENGTH = 100_000
 
 

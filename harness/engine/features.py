@@ -16,6 +16,7 @@ from harness.backbones import InputSpec, load_backbone
 from harness.data.store import ImageStore
 from harness.engine.inputs import ImageInputs
 from harness.protocol import Protocol
+from harness.seeding import seed_of
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +59,10 @@ def _compute(
     progress: Progress | None,
 ) -> None:
     assert protocol.backbone is not None
-    module = load_backbone(protocol.backbone, weights, protocol.weights, spec).module.to(device).eval()
+    with torch.random.fork_rng(devices=[]):
+        # A network without weights is a random one, the same for everybody.
+        torch.manual_seed(seed_of("network", protocol.backbone))
+        module = load_backbone(protocol.backbone, weights, protocol.weights, spec).module.to(device).eval()
     stages: list[list[torch.Tensor]] = []
     inputs = ImageInputs(store, protocol, spec, device)
     done = 0

@@ -237,7 +237,7 @@ def _validate(
     progress: Progress,
     report: Report | None,
 ) -> bool:
-    """Score the validation classes and keep the epoch if it is the best so far. False: the embeddings are not finite."""
+    """Score the validation classes; keep the epoch if it is the best so far. False: embeddings are not finite."""
     begun = time.perf_counter()
     embeddings = embedder.embed(inputs.test_batches(fold.validation))
     if not bool(torch.isfinite(embeddings).all()):
