@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from harness.campaign.events import Entry
 from harness.campaign.tracking.pages import NOTE
+from harness.campaign.tracking.server import VIEW
 
 
 def experiment_name(entry: Entry) -> str:
@@ -36,6 +39,20 @@ def experiment_tags(entry: Entry) -> dict[str, str]:
         "mlflow.experiment.primaryMetric.name": "test/map_at_r",
         "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
         "mlflow.experimentKind": "custom_model_development",
+        # The state of MLflow's table of runs that an address with this key opens.
+        f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": columns(protocol.selection)}),
         "dml.dataset": entry.dataset_slug,
         "dml.protocol": protocol.slug,
     }
+
+
+def columns(selection: str) -> list[str]:
+    """What the table of runs shows beside names; left alone, MLflow shows no metric at all."""
+    metrics = (
+        "test/map_at_r",
+        "test/map_at_r_ci_low",
+        "test/map_at_r_ci_high",
+        "test/recall_at_1",
+        f"val/{selection}",
+    )
+    return ["attributes.`Duration`", *(f"metrics.`{name}`" for name in metrics), "tags.`dml.status`"]

@@ -73,6 +73,7 @@ class Ledger:
     def __init__(self, uri: str, artifacts: Path | None, source: Mapping[str, str]) -> None:
         self._artifacts = artifacts
         self._source = source
+        self._latest = 0
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Known]] = {}
         with quiet(), schema_lock(uri):
@@ -107,7 +108,9 @@ class Ledger:
             run = self._client.get_run(known.id) if known else self._create(entry, page)
             self._describe(run, entry, page)
             self._record(run, page, digest)
-            self._client.set_terminated(run.info.run_id, page.status)
+            # A parent is under way from its first cell to now; other runs take as long as their cells took.
+            end = time.time() if page.key == entry.key else run.info.start_time / 1000 + page.seconds
+            self._client.set_terminated(run.info.run_id, page.status, milliseconds(end))
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
                 raise RefusedError(first_line(error)) from error
@@ -183,12 +186,12 @@ class Ledger:
         return self._known(entry)[entry.key]
 
     def _create(self, entry: Entry, page: Page) -> Run:
-        """Make the page's run, started as long ago as its cells took."""
+        """Make the page's run: started as long ago as its cells took, and after all runs made before, their order."""
         tags = {**self._source, **page.tags, KEY: page.key}
         if page.key != entry.key:
             tags[PARENT] = self._parent(entry).id
-        start = int(1000 * (time.time() - page.seconds))
-        return self._client.create_run(self._experiment(entry), start, tags, page.name)
+        self._latest = max(self._latest + 1, milliseconds(time.time() - page.seconds))
+        return self._client.create_run(self._experiment(entry), self._latest, tags, page.name)
 
     # -- what a run says ---------------------------------------------------------------------------------------------
 
@@ -214,7 +217,7 @@ class Ledger:
                 f"another session says otherwise, and params stay as they were: {', '.join(changed)}"
             )
         params = [Param(k, v) for k, v in page.params.items() if k not in run.data.params]
-        now = int(1000 * time.time())
+        now = milliseconds(time.time())
         metrics = [Metric(name, value, now, step) for name, value, step in self._missing(run, page.points)]
         first, *later = chunks(metrics, METRICS_AT_ONCE)
         for some in later:
@@ -255,6 +258,10 @@ def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
         )
         for context in contexts
     ]
+
+
+def milliseconds(seconds: float) -> int:
+    return int(1000 * seconds)
 
 
 def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

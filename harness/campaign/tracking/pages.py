@@ -158,7 +158,7 @@ def training_points(entry: Entry, trainings: Trained) -> list[Point]:
         fold = f"fold{training.fold}"
         points += [(f"{fold}/val/{entry.protocol.selection}", score, epoch) for epoch, score in result.curve]
         points += [(f"{fold}/train/loss", loss, epoch) for epoch, loss in result.losses]
-        points.append((f"{fold}/best_epoch", result.best_epoch, 0))
+        points.append((f"best_epoch/{fold}", result.best_epoch, 0))
     parts = sorted({part for _, result in trainings for part in result.seconds})
     return points + [(f"seconds/{part}", seconds_of(trainings, part), 0) for part in parts]
 

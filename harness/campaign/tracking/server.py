@@ -19,6 +19,8 @@ from typing import IO
 from harness.errors import BenchmarkError, RequestError
 
 LOOPBACK = "127.0.0.1"
+#: The view of an experiment's runs that our addresses open: the one with the columns that matter here.
+VIEW = "dml"
 #: The server answers about 20 seconds after it is started on 2 cores; a loaded machine needs more.
 START_SECONDS = 180.0
 #: Nothing is reported to MLflow's makers and nobody is asked whether it may; the eight processes that run jobs of
@@ -117,7 +119,8 @@ def show(base: str, open_browser: bool, announce: Callable[[str], None]) -> None
 def addresses(base: str) -> list[tuple[str, str]]:
     """(experiment, address of its runs), the one changed last at the end.
 
-    The address says which of MLflow's two faces to show: without it a browser opens the one for language models.
+    The address says which of MLflow's two faces to show, since a browser opens the one for language models otherwise,
+    and which columns.
     """
     query = json.dumps({"max_results": 1000, "filter": "name LIKE 'dml/%'"}).encode()
     request = urllib.request.Request(
@@ -129,6 +132,5 @@ def addresses(base: str) -> list[tuple[str, str]]:
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"MLflow at {base} does not list its experiments: {error}") from error
     found.sort(key=lambda experiment: int(experiment.get("last_update_time", 0)))
-    return [
-        (e["name"], f"{base}/#/experiments/{e['experiment_id']}?workflowType=machine_learning") for e in found
-    ]
+    view = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return [(e["name"], f"{base}/#/experiments/{e['experiment_id']}/{view}") for e in found]

@@ -13,12 +13,8 @@ from harness.record import Record, Run, Trial, place
 from harness.statistics import Interval, incumbent_curve, seed_interval
 
 #: The metrics of the note's table, as people write them.
-TITLES = {
-    "map_at_r": "MAP@R",
-    "r_precision": "R-Precision",
-    "precision_at_1": "P@1",
-    "recall_at_1": "Recall@1",
-}
+TITLES = {"map_at_r": "MAP@R", "r_precision": "R-Precision", "recall_at_1": "Recall@1"}
+NO_BREAK_SPACE = "\u00a0"
 STATUS = {"complete": "FINISHED", "incomplete": "KILLED", "failed": "FAILED"}
 
 
@@ -176,7 +172,8 @@ def number_table(record: Record, stages: Sequence[Stage]) -> list[str]:
     lines = [f"| | {' | '.join(TITLES[name] for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for stage in stages:
         cells = [percent(stage.intervals[name]) if name in stage.intervals else "–" for name in names]
-        lines.append(f"| {stage.title} | {' | '.join(cells)} |")
+        # MLflow draws tables without any space between columns.
+        lines.append(f"| {' | '.join(cell + 3 * NO_BREAK_SPACE for cell in (stage.title, *cells))} |")
     searches = "one search" if len(record.searches) < 2 else f"{len(record.searches)} searches"
     covers = f"the 95 % t interval over repetitions, given {searches} and these test classes"
     return [*lines, "", f"Test classes, in percent: the mean over repetitions, and in brackets {covers}.", ""]
