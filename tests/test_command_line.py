@@ -74,7 +74,7 @@ def test_a_wrong_request_is_named_and_nothing_is_started(
 
 
 def test_missing_weights_say_what_would_run(said: Any, data_root: Path, tmp_path: Path) -> None:
-    out, err = said(
+    _, err = said(
         "--dataset",
         "cub",
         "--partial",

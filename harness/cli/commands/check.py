@@ -8,11 +8,14 @@ from pathlib import Path
 from harness.check import check
 from harness.cli.main import say, show
 from harness.discovery import load_method
+from harness.errors import RequestError
 
 
 def main(request: argparse.Namespace) -> int:
     file = Path(request.file)
     if file.suffix == ".py":
+        if not file.is_file():
+            raise RequestError(f"{file}: no such file; expected a method's file, such as methods/ms.py")
         say(f"running the code in {file}")
         method = load_method(file.stem, [file.resolve()])
     else:
