@@ -149,7 +149,7 @@ def similarity_blocks(
 
 def nearest(similarities: Tensor, k: int) -> Tensor:
     """(B, k) columns of the k largest of (B, W) similarities, in order; ties go to the lower column."""
-    values, columns = largest(similarities, min(k + 1, similarities.shape[1]))
+    values, columns = _largest(similarities, min(k + 1, similarities.shape[1]))
     # Which of several equal values at the k-th place come in, the index decides: all columns must be seen.
     tied = torch.nonzero((values[:, k - 1 : k] == values[:, k:]).any(1)).flatten()
     values, columns = values[:, :k].clone(), columns[:, :k].clone()
@@ -161,7 +161,7 @@ def nearest(similarities: Tensor, k: int) -> Tensor:
     return columns.gather(1, order)
 
 
-def largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row and their columns, in order of value; which of equal values is left open.
 
     The k largest values lie in the k groups of columns with the largest maxima, and maxima are cheap.

@@ -2,7 +2,7 @@
 
 Tiles of the similarity matrix on and above its diagonal are made once, looked at from both sides while they are
 in the cache, and dropped. What to look for is known before: the similarities of a query to its relevant items,
-and a bound below which nothing can be among its first R (the R-th largest similarity in a sample of the gallery).
+and a bound below which nothing can be among its first R (from its similarities to a sample of the gallery).
 Where a relevant item reaches the bound, the query is open: all items above the bound are collected and ranked.
 Elsewhere no relevant item is among the first R; the query is settled but for Recall@K beyond R, for which the
 items before its nearest relevant one are counted.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.ranking import HELD, TILE, Ranked, Relevance, largest, ranked, similarity_blocks
+from harness.ranking import HELD, TILE, Ranked, Relevance, ranked, similarity_blocks
 
 #: One item in this many is in the sample that gives the bounds.
 STRIDE = 16
@@ -127,13 +127,13 @@ def _relevant(items: Tensor, relevance: Relevance) -> Tensor:
 
 
 def _bounds(items: Tensor, relevance: Relevance, held: int) -> Tensor:
-    """(N,) the R-th largest similarity to a sample of the gallery, which at least R of the gallery reach."""
+    """(N,) a similarity that at least R of the gallery reach: the R-th largest maximum of groups in a sample."""
     bounds = torch.zeros(len(items))
     k = int(relevance.count.max())
     for rows, similarities in similarity_blocks(items, items[::STRIDE], torch.arange(len(items)), held):
         own = torch.nonzero(rows % STRIDE == 0).flatten()
         similarities[own, rows[own] // STRIDE] = -torch.inf
-        values = largest(similarities, k)[0]
+        values = similarities.view(len(rows), GROUP, -1).amax(1).topk(k).values
         bounds[rows] = values.gather(1, (relevance.count[rows, None] - 1).clamp(min=0))[:, 0]
     return bounds
 

@@ -40,7 +40,7 @@ def clusters(n: int, classes: int, noise: float, seed: int) -> tuple[Tensor, Ten
 
 
 @few
-@given(st.integers(2, 2500), st.integers(20, 400), st.floats(0.05, 4.0), st.integers(0, 2**20))
+@given(st.integers(2, 2500), st.integers(40, 400), st.floats(0.05, 4.0), st.integers(0, 2**20))
 def test_any_clusters(n: int, classes: int, noise: float, seed: int) -> None:
     x, labels = clusters(n, classes, noise, seed)
     labels[:2] = labels[0]  # one query at least can be scored
