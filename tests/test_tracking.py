@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -15,12 +16,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mlflow.entities import Run
-from mlflow.tracking.client import MlflowClient
 
 from harness.campaign.events import EntryDone, EntryStarted, Event, TrialDone
 from harness.campaign.tracking import MlflowDiary
-from harness.campaign.tracking.diary import without_password
+from harness.campaign.tracking.diary import line_of, without_password
+
+# Through the ledger, which tells MLflow before its import to report nothing to its makers.
+from harness.campaign.tracking.ledger import MlflowClient, Run
 from harness.campaign.tracking.pages import repetition_page, trial_page
 from harness.campaign.tracking.study import study_page
 from harness.record import SearchHistory, Trial
@@ -365,6 +367,18 @@ def test_a_mistake_in_an_event_ends_no_campaign(place: Path) -> None:
     assert "AttributeError" in diary.summary
 
 
+def test_what_mlflow_rejects_is_told_and_stops_nothing(place: Path) -> None:
+    events = made_events("ms")
+    bad = dataclasses.replace(events[1], values={"not a name?!": 1.0})  # type: ignore[type-var]
+    diary = keep_diary(place, [events[0], bad, *events[2:]])
+    assert diary.missing == 1
+    assert "not a name" in diary.summary
+    assert len(runs_in(place)) == RUNS
+
+
 def test_a_password_in_the_address_is_not_shown() -> None:
     assert without_password("https://ann:secret@tracker.org/x") == "https://tracker.org/x"
+    assert line_of(OSError("GET https://ann:secret@tracker.org/x failed")).endswith(
+        "https://tracker.org/x failed"
+    )
     assert without_password("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, RepetitionDone, TrialDone
-from harness.campaign.tracking.pages import Page, repetition_page, trial_page
+from harness.campaign.tracking.pages import Page, RefusedError, repetition_page, trial_page
 from harness.campaign.tracking.study import source_tags, study_page
 
 if TYPE_CHECKING:
@@ -136,19 +136,26 @@ class MlflowDiary:
             elif self._try(job):
                 pause = PAUSE
             else:
-                self._given_up.wait(LAST_PAUSE) if self._closing.is_set() else self._closing.wait(pause)
+                self._rest(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _rest(self, pause: float) -> None:
+        """Wait before the next attempt, less long once the campaign has ended."""
+        if self._closing.is_set():
+            self._given_up.wait(LAST_PAUSE)
+        else:
+            self._closing.wait(pause)
 
     def _try(self, job: Job) -> bool:
         """Do one job; False when the tracker failed and the job stands in line again."""
         try:
             job(self._reach())
+        except RefusedError as error:
+            self._refusal = self._refusal or line_of(error)
+            return True
         except (
             Exception
-        ) as error:  # whatever a tracker raises: the campaign goes on, and what is missing is counted
-            if type(error).__name__ == "RefusedError":
-                self._refusal = self._refusal or line_of(error)
-                return True
+        ) as error:  # whatever a tracker raises: the campaign goes on, what is missing is counted
             if not self.failing:
                 self._turned = time.monotonic()
             self.failing = line_of(error)
@@ -171,11 +178,10 @@ class MlflowDiary:
 
 
 def line_of(error: BaseException) -> str:
-    """An error's kind and its first line."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:300]
+    """An error's kind and its first line, as it may be shown."""
+    return without_password(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:300])
 
 
-def without_password(uri: str) -> str:
-    """An address as it may be shown."""
-    parts = urlsplit(uri)
-    return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
+def without_password(text: str) -> str:
+    """Text without the `user:password@` of addresses in it."""
+    return re.sub(r"//[^/@\s]+@", "//", text)

@@ -7,17 +7,13 @@ the same pages twice, from two sessions or after a crash in between, leaves the 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from filelock import FileLock
+from typing import TypeVar
 
 # MLflow reads these when it is imported or at each call; what the user has set holds. Nothing is reported to MLflow's
 # makers, nothing is printed into our terminal, and a tracker that hangs is left alone soon: the diary tries again.
@@ -35,8 +31,18 @@ from mlflow.tracking.client import MlflowClient  # noqa: E402
 
 from harness.campaign.events import Entry  # noqa: E402
 from harness.campaign.tracking.attachments import attach  # noqa: E402
+from harness.campaign.tracking.database import quiet, schema_lock  # noqa: E402
 from harness.campaign.tracking.experiment import experiment_name, experiment_tags  # noqa: E402
-from harness.campaign.tracking.pages import ENTRY, KEY, NOTE, WRITTEN, Page, Point, entry_tags  # noqa: E402
+from harness.campaign.tracking.pages import (  # noqa: E402
+    ENTRY,
+    KEY,
+    NOTE,
+    WRITTEN,
+    Page,
+    Point,
+    RefusedError,
+    entry_tags,
+)
 
 PARENT = "mlflow.parentRunId"
 #: MLflow takes 1,000 things in one call, of which our tags and params are fewer than 200, and 100 params.
@@ -46,10 +52,6 @@ PARAMS_AT_ONCE = 100
 DIGEST_LENGTH = 8
 
 Item = TypeVar("Item")
-
-
-class RefusedError(Exception):
-    """The tracker will never take this page; trying again is in vain."""
 
 
 @dataclass(frozen=True)
@@ -272,26 +274,3 @@ def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 def first_line(error: BaseException) -> str:
     """An error's first line, or its kind where it has no words."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the lines that MLflow's database writes when it is made."""
-    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def schema_lock(uri: str) -> Any:
-    """Hold while a database file is opened: two programs that make its tables at once would break each other."""
-    if not uri.startswith("sqlite:///"):
-        return nullcontext()
-    file = Path(uri.removeprefix("sqlite:///"))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(file.with_name(file.name + ".lock"))

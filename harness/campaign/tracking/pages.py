@@ -24,6 +24,10 @@ WRITTEN = "dml.written"
 NOTE = "mlflow.note.content"
 
 
+class RefusedError(Exception):
+    """The tracker will never take this page; trying again is in vain."""
+
+
 @dataclass(frozen=True)
 class Page:
     """One run of MLflow as it should be.
