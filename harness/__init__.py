@@ -1,9 +1,9 @@
 """The engine of the benchmark. It knows no method, dataset or protocol by name.
 
-    from harness import Task, load_method
+from harness import Task, load_method
 
-    ms = load_method("ms")
-    objective = ms.build(Task(classes=100, embedding_size=128), **ms.published)
+ms = load_method("ms")
+objective = ms.build(Task(classes=100, embedding_size=128), **ms.published)
 """
 
 #: Raised by hand whenever the engine's arithmetic changes, so that cells made by the old one are not reused.

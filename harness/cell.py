@@ -65,7 +65,10 @@ class Measurement:
 def key_of(kind: str, facts: Mapping[str, Any]) -> str:
     """sha256 of a cell's facts in canonical JSON (sorted keys, shortest floats that read back the same)."""
     text = json.dumps(
-        {"kind": kind, "numerics": harness.NUMERICS, **facts}, sort_keys=True, separators=(",", ":"), allow_nan=False
+        {"kind": kind, "numerics": harness.NUMERICS, **facts},
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
     )
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -116,16 +116,22 @@ class Method:
             raise RequestError(f"{self.title}: kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
         missing = sorted(set(self.space) - set(self.published))
         if missing:
-            raise RequestError(f"{self.title}: no published value for {', '.join(missing)}; trial 0 needs one of each")
+            raise RequestError(
+                f"{self.title}: no published value for {', '.join(missing)}; trial 0 needs one of each"
+            )
         for name, distribution in self.space.items():
             if name in (LEARNING_RATE, OWN_LEARNING_RATE):
-                raise RequestError(f"{self.title}: {name!r} is searched by the protocol; give the loss's another name")
+                raise RequestError(
+                    f"{self.title}: {name!r} is searched by the protocol; give the loss's another name"
+                )
             if not contains(distribution, self.published[name]):
                 raise RequestError(
                     f"{self.title}: the published {name} = {self.published[name]!r} is outside {distribution}"
                 )
         if self.own is not None and not contains(self.own.lr, self.own.published_lr):
-            raise RequestError(f"{self.title}: published_lr = {self.own.published_lr} is outside {self.own.lr}")
+            raise RequestError(
+                f"{self.title}: published_lr = {self.own.published_lr} is outside {self.own.lr}"
+            )
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:

@@ -168,6 +168,8 @@ class Protocol:
             refuse(f"size {self.size} does not fit into resize {self.resize}")
         if (self.own_lr is None) != (self.own_lr_range is None):
             refuse("own_lr and own_lr_range are set together or not at all")
+        for dataset in self.per_dataset:
+            self.on(dataset)
         if self.selection not in ("map_at_r", "recall_at_1", "r_precision"):
             refuse(f"selection is {self.selection!r}; expected map_at_r, recall_at_1 or r_precision")
 
@@ -219,7 +221,9 @@ class Protocol:
         """
         if not settings:
             return self
-        fields = {f.name: f for f in dataclasses.fields(self) if f.name not in (*WORDS, "per_dataset", "spaces")}
+        fields = {
+            f.name: f for f in dataclasses.fields(self) if f.name not in (*WORDS, "per_dataset", "spaces")
+        }
         values: dict[str, Any] = {}
         for name, text in settings.items():
             if name not in fields:

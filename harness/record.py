@@ -192,7 +192,9 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
-        raise RequestError(f"{file}: cannot be read ({error}); run the entry again, or remove the record") from None
+        raise RequestError(
+            f"{file}: cannot be read ({error}); run the entry again, or remove the record"
+        ) from None
 
 
 def read_records(results: Path) -> list[tuple[Path, Record]]:

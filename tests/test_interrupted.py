@@ -30,7 +30,11 @@ def command(results: Path, cache: Path, *more: str) -> list[str]:
 def start(results: Path, cache: Path) -> subprocess.Popen[str]:
     # A session of its own, so that a signal reaches the driver alone, as `kill` does.
     return subprocess.Popen(
-        command(results, cache), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command(results, cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
