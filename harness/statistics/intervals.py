@@ -44,7 +44,7 @@ def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     half = _half_width(float(sample.var(ddof=1)) / n, n - 1, confidence) if n > 1 else float("nan")
     mean = float(sample.mean())
     return Interval(
-        mean, mean - half, mean + half, f"repetitions ({n}), given one search and these test classes", n
+        mean, mean - half, mean + half, f"repetitions ({n}), given the search and these test classes", n
     )
 
 
@@ -67,9 +67,12 @@ def two_way_interval(outcomes: Outcomes, confidence: float = 0.95, widening: flo
     variance, df = _total(spread, widening**2)
     half = _half_width(variance, df, confidence)
     U, C = len(spread.units), len(spread.classes)
-    several = len(np.unique(outcomes.searches)) > 1
-    what = f"independent searches ({U})" if several else f"repetitions ({U}), given one search,"
-    words = f"test classes ({C}); nothing is drawn" if outcomes.fixed else f"{what} and test classes ({C})"
+    what = f"independent searches ({U})" if spread.by_search else f"repetitions ({U}), given one search,"
+    words = (
+        f"test classes ({C}); nothing is drawn"
+        if outcomes.fixed and U == 1
+        else f"{what} and test classes ({C})"
+    )
     return Interval(spread.mean, spread.mean - half, spread.mean + half, words, U)
 
 

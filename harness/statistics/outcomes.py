@@ -28,8 +28,8 @@ class Outcomes:
     counts: (C,) queries by class.
     searches: (S,) the independent search each repetition came from; all equal where there was one.
     seeds: (S,) the repetition's seed; repetitions of two entries with one seed shared what seeds decide.
-    fixed: True where nothing is drawn (an untrained backbone, a closed form), so that one repetition says it
-        all.
+    fixed: True where nothing is drawn (an untrained backbone), so that a single repetition has no spread;
+        else a single repetition's spread is unknown. Several repetitions speak for themselves.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Outcomes:
         shapes = (self.counts.shape, self.searches.shape, self.seeds.shape)
         if shapes != ((classes,), (repetitions,), (repetitions,)):
             raise RequestError(
-                f"{self.name}: sums {self.sums.shape} with counts {shapes[0]}, searches {shapes[1]} "
-                f"and seeds {shapes[2]}; expected (repetitions, classes), (classes,), (repetitions,) and (repetitions,)"
+                f"{self.name}: sums {self.sums.shape} with counts, searches and seeds {shapes}; "
+                "expected (repetitions, classes) with (classes,), (repetitions,) and (repetitions,)"
             )
         if not repetitions or not self.counts.sum() > 0:
             raise RequestError(
@@ -87,5 +87,5 @@ def outcomes_of(
         searches=np.array([search for search, _ in whole]),
         seeds=np.array([seed for _, seed in whole]),
         # Steps are recorded wherever something was trained.
-        fixed=all(run.steps is None for run in record.runs if run.fold is not None),
+        fixed=not record.space and all(run.steps is None for run in record.runs if run.fold is not None),
     )

@@ -62,7 +62,7 @@ def _planned(outcomes: Outcomes, repetitions: int) -> tuple[float, float]:
     means, searches = outcomes.means, outcomes.searches
     labels, index, sizes = np.unique(searches, return_inverse=True, return_counts=True)
     H, S = len(labels), len(means)
-    if outcomes.fixed:
+    if outcomes.fixed and S == 1:
         return 0.0, np.inf
     if H == 1:
         return (float(means.var(ddof=1)) / repetitions if S > 1 else np.inf), repetitions - 1.0
