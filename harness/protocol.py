@@ -198,8 +198,16 @@ class Protocol:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of every field that can change a number."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in WORDS}
+        """sha256 of every field that can change a number.
+
+        Fields at their default are left out, so that a field which is added later changes no old digest; a default,
+        once published, is therefore never changed.
+        """
+        values = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in WORDS and getattr(self, f.name) != f.default
+        }
         values["spaces"] = {
             f"{method}/{dataset}": {name: distribution_json(d) for name, d in space.items()}
             for (method, dataset), space in self.spaces.items()

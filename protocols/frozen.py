@@ -11,7 +11,7 @@ PROTOCOL = Protocol(
     title="Frozen features",
     about=(
         "A linear head of 512 dimensions on the features of a backbone that does not train; AdamW with a searched "
-        "rate, batches of 32; three searches over four folds. Says nothing about fine-tuning."
+        "rate, batches of 64 for at most 600 steps; three searches over four folds. Says nothing about fine-tuning."
     ),
     backbone=None,
     embedding_size=512,
@@ -22,7 +22,7 @@ PROTOCOL = Protocol(
     train_view="whole",
     test_view="whole",
     flip=False,
-    batch_size=32,
+    batch_size=64,
     images_per_class=4,
     batches="draws",
     optimizer="adamw",
@@ -30,13 +30,13 @@ PROTOCOL = Protocol(
     lr_range=(3e-6, 1e-3),
     weight_decay=1e-4,
     epoch_steps=50,
-    evaluate_every=1,
-    patience=5,
-    epochs=20,
+    evaluate_every=2,
+    patience=3,
+    epochs=12,
     folds=4,
     fold_rule="hashed",
-    trials=8,
+    trials=6,
     search="tpe",
     searches=3,
-    repetitions=9,
+    repetitions=6,
 )
