@@ -5,7 +5,7 @@ from harness.protocol import Protocol
 PROTOCOL = Protocol(
     title="Quick (demonstration, barely tuned)",
     about=(
-        "A small network trained from scratch on 32 x 32 characters for 150 steps; three searches of four trials over "
+        "A small network trained from scratch on 32 x 32 characters for 120 steps; three searches of four trials over "
         "four folds. It shows the machinery at work; it ranks nothing that matters."
     ),
     backbone="convnet",
@@ -22,7 +22,7 @@ PROTOCOL = Protocol(
     lr=1e-3,
     lr_range=(1e-4, 1e-2),
     weight_decay=1e-4,
-    epoch_steps=50,
+    epoch_steps=40,
     evaluate_every=1,
     patience=3,
     epochs=3,

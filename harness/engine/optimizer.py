@@ -27,7 +27,7 @@ def build_optimizer(
         return torch.optim.RMSprop(
             groups, lr=rate, momentum=protocol.momentum, weight_decay=protocol.weight_decay
         )
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=protocol.weight_decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=protocol.weight_decay, fused=True)
 
 
 def _own_groups(
