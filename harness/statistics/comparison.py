@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import RequestError
-from harness.statistics.outcomes import Floats, Outcomes
+from harness.statistics.outcomes import Floats, Outcomes, same_queries
 from harness.statistics.ranks import Bools, compact_letters, rank_intervals
 from harness.statistics.spread import loadings, seed_correlation, spread_of
 from harness.statistics.table import table_of
@@ -59,7 +58,7 @@ def compare(
     2005, algorithm 4.1; p-values as in Romano and Wolf, Statistics and Probability Letters 2016.
     Raises RequestError where entries were not measured on the same queries.
     """
-    _check(entries)
+    same_queries(entries)
     spreads = [spread_of(outcomes) for outcomes in entries]
     means = np.array([spread.mean for spread in spreads])
     n = len(entries)
@@ -95,12 +94,3 @@ def step_down(observed: Floats, drawn: Iterator[Floats]) -> Floats:
     adjusted = np.empty(len(observed))
     adjusted[order] = np.maximum.accumulate(raw[::-1])[::-1]
     return adjusted
-
-
-def _check(entries: Sequence[Outcomes]) -> None:
-    for outcomes in entries[1:]:
-        if not np.array_equal(outcomes.counts, entries[0].counts):
-            raise RequestError(
-                f"{outcomes.name} and {entries[0].name} were not measured on the same queries; "
-                "a table holds entries of one split, so run one of them again"
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,3 +89,13 @@ def outcomes_of(
         # Steps are recorded wherever something was trained.
         fixed=not record.space and all(run.steps is None for run in record.runs if run.fold is not None),
     )
+
+
+def same_queries(entries: Sequence[Outcomes]) -> None:
+    """Raises RequestError where entries that are to be compared were not measured on the same queries."""
+    for outcomes in entries[1:]:
+        if not np.array_equal(outcomes.counts, entries[0].counts):
+            raise RequestError(
+                f"{outcomes.name} and {entries[0].name} were not measured on the same queries; "
+                "a table holds entries of one split, so run one of them again"
+            )

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.special import nctdtrinc, stdtrit
 
 from harness.errors import RequestError
-from harness.statistics.outcomes import Floats, Outcomes
+from harness.statistics.outcomes import Floats, Outcomes, same_queries
 from harness.statistics.spread import spread_of
 
 
@@ -40,6 +40,7 @@ def separable_difference(
     """
     if repetitions < 2:
         raise RequestError(f"{repetitions} repetitions separate nothing; expected 2 or more")
+    same_queries([a, b])
     first, second = spread_of(a), spread_of(b)
     C = len(first.classes)
     # The interaction of seeds and classes shrinks with the repetitions and is counted with the seeds.
@@ -68,7 +69,6 @@ def _planned(outcomes: Outcomes, repetitions: int) -> tuple[float, float]:
         return (float(means.var(ddof=1)) / repetitions if S > 1 else np.inf), repetitions - 1.0
     centres: Floats = np.bincount(index, weights=means) / sizes
     within = float(((means - centres[index]) ** 2).sum()) / (S - H) if S > H else 0.0
-    # Nested analysis of variance: the searches' means vary by sigma_search^2 + sigma_seed^2 / (repetitions a
-    # search).
+    # Nested analysis of variance: searches' means vary by sigma_search^2 + sigma_seed^2 / repetitions of each.
     search = max(float(centres.var(ddof=1)) - within * float((1 / sizes).mean()), 0.0)
     return search / H + within / repetitions, H - 1.0

@@ -62,8 +62,9 @@ class Table:
         return np.asarray(np.abs(self.across(self.means)) / self.errors(self.by_unit, by_class))
 
     def draw(self, draws: int, rng: np.random.Generator) -> Iterator[Floats]:
-        """Blocks (b, P) of the same statistics of deviations from the observed differences, each draw with its own
-        classes, its own unit deviates and its own estimates of both variances.
+        """Blocks (b, P) of the same statistics where no pair truly differs.
+
+        Each draw has its own classes, its own unit deviates and its own estimates of both variances.
         """
         classes = _grouped(self.classes, rng)
         squares = self.across(classes) ** 2
