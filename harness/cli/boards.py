@@ -6,11 +6,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from harness.publish.readme import narrow
 from harness.publish.rows import read_boards
 from harness.publish.tables import study_table
 
-#: Rank, method, ties, and the three separated scores; the page has the rest.
-COLUMNS = 6
+#: The checkout's own boards stand in its README too.
+OWN_RESULTS, README = "results", "README.md"
+
+
+def readme_of(results: Path) -> Path | None:
+    """The README whose boards are drawn from these results; None for results kept elsewhere."""
+    readme = results.resolve().parent / README
+    return readme if results.name == OWN_RESULTS and readme.is_file() else None
 
 
 def board_text(results: Path, protocol: str, dataset: str) -> str:
@@ -18,9 +25,9 @@ def board_text(results: Path, protocol: str, dataset: str) -> str:
     boards = [b for b in read_boards(results) if (b.first.protocol, b.first.dataset) == (protocol, dataset)]
     texts = []
     for board in boards:
-        table = study_table(board)
-        heads = [column.name for column in table.columns[:COLUMNS]]
-        rows = [[cell.text for cell in row.cells[:COLUMNS]] for row in table.rows]
+        table = narrow(study_table(board))
+        heads = [column.name for column in table.columns]
+        rows = [[cell.text for cell in row.cells] for row in table.rows]
         texts.append(
             f"{table.title}\n\n{tabulate(rows, heads, disable_numparse=True)}\n\n{_reading(table.note)}"
         )

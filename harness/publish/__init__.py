@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.markdown import leaderboard
+from harness.publish.readme import refreshed
 from harness.publish.reported import read_reported
 from harness.publish.rows import read_boards
 from harness.publish.site import site_pages
@@ -19,13 +20,14 @@ PAGE = "LEADERBOARD.md"
 SITE = "site"
 
 
-def draw(results: Path) -> list[Path]:
+def draw(results: Path, readme: Path | None = None) -> list[Path]:
     """Write `LEADERBOARD.md` and `site/` under `results`, and remove what no record asks for any more.
 
+    readme: a page whose marked boards are drawn anew too (`harness.publish.readme`).
     `site/` belongs to this function alone: any other file in it is removed. Returns every generated file.
     Raises RequestError where a record or a reported number cannot be read.
     """
-    pages = _pages(results)
+    pages = _pages(results, readme)
     for path in _superfluous(results, pages):
         path.unlink()
     for path, content in pages.items():
@@ -36,20 +38,21 @@ def draw(results: Path) -> list[Path]:
     return list(pages)
 
 
-def stale(results: Path) -> list[str]:
+def stale(results: Path, readme: Path | None = None) -> list[str]:
     """What `draw` would change, one line a file (relative to `results`); empty when all is as drawn."""
-    pages = _pages(results)
+    pages = _pages(results, readme)
     found = []
     for path, content in pages.items():
+        name = path.name if path == readme else path.relative_to(results)
         if not path.is_file():
-            found.append(f"{path.relative_to(results)}: is missing")
+            found.append(f"{name}: is missing")
         elif path.read_bytes() != content:
-            found.append(f"{path.relative_to(results)}: differs from what the records say")
+            found.append(f"{name}: differs from what the records say")
     found += [f"{path.relative_to(results)}: no record asks for it" for path in _superfluous(results, pages)]
     return sorted(found)
 
 
-def _pages(results: Path) -> dict[Path, bytes]:
+def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     """Every generated file and its content, in the order of their paths."""
     boards = read_boards(results)
     reported = read_reported(results)
@@ -60,6 +63,8 @@ def _pages(results: Path) -> dict[Path, bytes]:
         pages[folder / "board.json"] = board_json(board)
         pages[folder / "board.tex"] = board_latex(board)
     pages |= {results / SITE / name: text for name, text in site_pages(boards, reported).items()}
+    if readme is not None and readme.is_file():
+        pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards)
     return {path: pages[path].encode() for path in sorted(pages)}
 
 

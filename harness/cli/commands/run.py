@@ -15,7 +15,7 @@ from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
 from harness.campaign.jobs import Job, Workplace
 from harness.campaign.prepare import prepare
-from harness.cli.boards import board_text
+from harness.cli.boards import board_text, readme_of
 from harness.cli.diary import close_diary, open_diary
 from harness.cli.main import again, say, show
 from harness.cli.request import settle
@@ -36,7 +36,7 @@ def main(request: argparse.Namespace) -> int:
         if entry.key in kept:
             say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
     fresh = _work(request, campaign, settings, to_do, begun) if to_do else []
-    draw(settings.results)
+    draw(settings.results, readme_of(settings.results))
     records = [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
     _report(request, settings, records)
     return 1 if any(record.status == "failed" for record in records) else 0

@@ -1,0 +1,35 @@
+"""Boards inside a README: what stands between `<!-- board: PROTOCOL/DATASET -->` and `<!-- /board -->` is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.publish.markdown import table_text
+from harness.publish.rows import Board
+from harness.publish.tables import Table, study_table
+
+BLOCK = re.compile(r"<!-- board: (?P<slug>\S+) -->\n.*?<!-- /board -->", re.DOTALL)
+
+#: Rank, method, ties, and the scores of one model; the ensemble and the notes stand on the board.
+COLUMNS = 6
+
+
+def refreshed(text: str, boards: Sequence[Board]) -> str:
+    """The README with its boards drawn anew; where no record makes a board, it says so."""
+    return BLOCK.sub(lambda block: _block(block["slug"], boards), text)
+
+
+def narrow(table: Table) -> Table:
+    """A study table's first columns: what fits a README and a terminal."""
+    rows = tuple(replace(row, cells=row.cells[:COLUMNS]) for row in table.rows)
+    return replace(table, columns=table.columns[:COLUMNS], rows=rows)
+
+
+def _block(slug: str, boards: Sequence[Board]) -> str:
+    board = next((board for board in boards if board.slug == slug), None)
+    if board is None:
+        return f"<!-- board: {slug} -->\n*No records make this board here.*\n<!-- /board -->"
+    table = narrow(study_table(board))
+    return f"<!-- board: {slug} -->\n**{table.title}**\n\n{table_text(table)}\n<!-- /board -->"

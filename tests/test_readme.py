@@ -1,0 +1,33 @@
+"""The README: its boards are what the records say, and its words run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.check import check
+from harness.discovery import load_method
+from harness.publish.readme import refreshed
+from harness.publish.rows import read_boards
+from tests.made_records import write_made
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_marked_board_is_drawn_and_the_rest_stays(tmp_path: Path) -> None:
+    write_made(tmp_path)
+    boards = read_boards(tmp_path)
+    slug = boards[0].slug
+    text = f"before\n<!-- board: {slug} -->\nold\n<!-- /board -->\nafter <!-- board: none/none -->\nx\n<!-- /board -->"
+    drawn = refreshed(text, boards)
+    assert drawn.startswith(f"before\n<!-- board: {slug} -->\n**")
+    assert "old" not in drawn and "| Rank |" in re.sub(" +", " ", drawn)
+    assert "*No records make this board here.*" in drawn
+    assert refreshed(drawn, boards) == drawn
+
+
+def test_the_readmes_example_method_keeps_the_contract(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    file = tmp_path / "softplus_pairs.py"
+    file.write_text(code)
+    assert check(load_method("softplus_pairs", [file])) == []
