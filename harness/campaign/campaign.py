@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Places:
     @property
     def cells(self) -> Path:
         return self.work / "cells"
+
+    @property
+    def commands(self) -> Path:
+        return self.work / "commands"
 
     @property
     def studies(self) -> Path:
@@ -92,7 +97,7 @@ class Campaign:
             recall_at=dataset.recall_at,
             development=(len(dataset.development.class_names), len(dataset.development)),
             test=(len(dataset.test.class_names), len(dataset.test)),
-            command=self.command.replace("METHOD", method.name),
+            command=self.command.replace("METHOD", shlex.quote(method.name)),
         )
 
     def run(

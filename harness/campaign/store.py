@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,16 @@ class CellStore:
         """The result of a cell, without its arrays; None where it is not finished or its files are damaged."""
         path = self.path(cell.key)
         try:
-            content = json.loads(path.read_bytes())
-            return _result(cell, content)
+            result = _result(cell, json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
             # Cut off or filled with zeros by a crash of the machine: the cell is run again.
             return None
+        if isinstance(result, MeasurementResult) and result.status == "ok":
+            # A zip file's end says that it is whole.
+            return result if zipfile.is_zipfile(path.with_suffix(".npz")) else None
+        return result
 
     def arrays(self, key: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of a measurement. Raises OSError or ValueError where they are missing or damaged."""

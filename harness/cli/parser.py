@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
     "check": "the contract test for a method's file",
     "data": "verify a dataset",
-    "sync": "complete the MLflow diary from the finished cells",
+    "sync": "complete the MLflow diary from the finished cells of every run",
     "ui": "the MLflow UI on these runs, on the loopback address",
     "doctor": "is everything here: packages, devices, data, weights, disk",
 }
@@ -103,7 +103,7 @@ def _json(parser: Parser) -> None:
 
 
 def _experiment(parser: Parser) -> None:
-    """What `run`, `plan` and `sync` share: the experiment."""
+    """What `run` and `plan` share: the experiment."""
     parser.add_argument(
         "--methods", default="ms,xbm,nca", metavar="A,B", help="names, wildcards, xbm(ms), or all"
     )
@@ -190,7 +190,7 @@ def _data(parser: Parser) -> None:
 
 
 def _sync(parser: Parser) -> None:
-    _experiment(parser)
+    _places(parser)
     _json(parser)
 
 

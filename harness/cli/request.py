@@ -187,5 +187,6 @@ def _command(request: argparse.Namespace, dataset: Dataset) -> str:
         for w in (f"--{flag}", getattr(request, flag))
     ]
     words += [w for pair in request.set for w in ("--set", pair)]
+    words += [w for file in request.plugin for w in ("--plugin", file)]
     words += ["--threads", str(request.threads)] if request.threads != 1 else []
     return " ".join(["python run_benchmark.py", *map(shlex.quote, words)])

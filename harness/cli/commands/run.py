@@ -23,7 +23,7 @@ from harness.cli.settings import Settings
 from harness.cli.terminal import Terminal
 from harness.engine.bench import Bench
 from harness.publish import draw
-from harness.record import Record
+from harness.record import Record, replace_file
 
 
 def main(request: argparse.Namespace) -> int:
@@ -85,11 +85,11 @@ def _executor(request: argparse.Namespace, campaign: Campaign, bench: Bench) -> 
 
 
 def _remember(campaign: Campaign) -> None:
-    """Keep the command line beside the cells, so that `sync` can find its entries again."""
-    folder = campaign.places.work / "commands"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Keep each entry's command line beside the cells: `sync` finds entries by them."""
+    campaign.places.commands.mkdir(parents=True, exist_ok=True)
     for entry in campaign.entries():
-        (folder / f"{entry.key[:24]}.json").write_text(json.dumps({"command": entry.command}))
+        file = campaign.places.commands / f"{entry.key[:24]}.json"
+        replace_file(file, json.dumps({"command": entry.command}).encode())
 
 
 def _report(request: argparse.Namespace, settings: Settings, records: Sequence[Record]) -> None:
