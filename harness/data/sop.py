@@ -1,0 +1,48 @@
+"""Stanford Online Products (Oh Song et al. 2016): 120,053 photographs of 22,634 products, about five of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.data.layout import Listed, find, official
+from harness.data.tables import rows
+from harness.dataset import Dataset, DatasetSource
+
+TITLE = "Stanford Online Products"
+HOMEPAGE = "https://cvgl.stanford.edu/projects/lifted_struct/"
+TERMS = "for research; the photographs belong to their makers"
+HOW = f"Get Stanford_Online_Products.zip from {HOMEPAGE} ({TERMS}) and unpack it."
+CLASSES = (11_318, 11_316)
+IMAGES = (59_551, 60_502)
+
+
+def load(root: Path | None, partial: bool) -> Dataset:
+    """The dataset in its official split (Ebay_train.txt and Ebay_test.txt), classes by their number."""
+    folder = find(root, "sop", ("Stanford_Online_Products",), ("Ebay_train.txt",), TITLE, HOW)
+    development, test = (_listed(folder, list_) for list_ in ("Ebay_train.txt", "Ebay_test.txt"))
+    return official(
+        name="sop",
+        title=TITLE,
+        folder=folder,
+        roles=(_classes(development), _classes(test)),
+        images=development + test,
+        expected=(CLASSES, IMAGES),
+        partial=partial,
+        recall_at=(1, 10, 100, 1000),
+        homepage=HOMEPAGE,
+        terms=TERMS,
+    )
+
+
+def _listed(folder: Path, list_: str) -> list[Listed[Path]]:
+    return [
+        Listed(f"{int(number):05d}", path, folder / path)
+        for _, number, _, path in rows(folder / list_, 4, head=1)
+    ]
+
+
+def _classes(images: list[Listed[Path]]) -> list[str]:
+    return sorted({image.label for image in images})
+
+
+SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)
