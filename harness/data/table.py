@@ -136,14 +136,15 @@ def _row(table: Path, number: int, fields: Mapping[str, str | None]) -> _Row:
     split = (fields.get("split") or "").strip().lower()
     if split and split not in SPLITS:
         raise refuse(f"split {split!r}, expected development (train) or test (validation)")
-    roles = _roles(fields)
+    split = SPLITS.get(split, "")
+    roles = ROLES["both"] if split == "development" else _roles(fields)
     if roles is None:
         raise refuse("role must be query, gallery or both (or is_query, is_gallery true or false)")
-    return _Row(Listed(label, path, table.parent / path), SPLITS.get(split, ""), roles)
+    return _Row(Listed(label, path, table.parent / path), split, roles)
 
 
 def _roles(fields: Mapping[str, str | None]) -> frozenset[str] | None:
-    """What a test image serves as; None when the words are not known. Images of development have no say in it."""
+    """What a test image serves as; None when the words are not known."""
     flags = {role: (fields.get(f"is_{role}") or "").strip().lower() for role in ("query", "gallery")}
     if any(flags.values()):
         if set(flags.values()) <= {"true", "false", "1", "0"} and {"true", "1"} & set(flags.values()):
