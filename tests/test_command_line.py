@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.cli.main import main
+from harness.errors import MissingError
 
 
 @pytest.fixture
@@ -73,7 +74,13 @@ def test_a_wrong_request_is_named_and_nothing_is_started(
     assert not list(tmp_path.rglob("*.json")), "nothing was started"
 
 
-def test_missing_weights_say_what_would_run(said: Any, data_root: Path, tmp_path: Path) -> None:
+def test_missing_weights_say_what_would_run(
+    said: Any, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: Any) -> Path:
+        raise MissingError("bn_inception-52deb4733.pth could not be fetched\n  https://somewhere: no network")
+
+    monkeypatch.setattr("harness.cli.request.download_weights", no_network)
     _, err = said(
         "--dataset",
         "cub",
@@ -86,6 +93,7 @@ def test_missing_weights_say_what_would_run(said: Any, data_root: Path, tmp_path
     )
     assert "bn_inception-52deb4733.pth" in err and "52deb4733" in err
     assert str(tmp_path / "weights") in err and "frozen" in err
+    assert "no network" in err
 
 
 def test_a_whole_dataset_is_demanded_unless_asked_otherwise(said: Any, data_root: Path) -> None:

@@ -22,7 +22,7 @@ def find_weights(name: str, expected: str | None, folders: Sequence[Path]) -> Pa
     expected: sha256 of the file or its leading digits; None: the first of the backbone's known weights.
     Raises RequestError for an unknown backbone, MissingError that says what to get, from where, and where to put it.
     """
-    wanted = _wanted(name, expected)
+    wanted = wanted_weights(name, expected)
     places = [*folders, Path(torch.hub.get_dir()) / "checkpoints"]
     others = []
     for place in places:
@@ -55,8 +55,11 @@ def describe(name: str, folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _wanted(name: str, expected: str | None) -> PublishedWeights:
-    """The known weights that are asked for."""
+def wanted_weights(name: str, expected: str | None) -> PublishedWeights:
+    """The known weights of a backbone with that sha256 (or its leading digits); the first ones where it is None.
+
+    Raises RequestError for an unknown backbone, MissingError where no such weights are known.
+    """
     known = published_weights(name)
     wanted = [w for w in known if expected is None or _agree(w.sha256, expected.lower())]
     if wanted:

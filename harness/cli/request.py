@@ -15,9 +15,12 @@ from typing import Any
 import torch
 
 from harness.backbones import InputSpec, backbone_names, find_weights
+from harness.backbones.fetching import download_weights
+from harness.backbones.finding import wanted_weights
 from harness.campaign.campaign import Campaign, Places
 from harness.campaign.prepare import Trunk, settle_trunk
 from harness.cli.settings import Settings, read_settings
+from harness.cli.terminal import bytes_bar
 from harness.data import load_dataset
 from harness.dataset import Dataset
 from harness.discovery import load_protocol, select_methods
@@ -110,9 +113,23 @@ def settle_weights(
     folders = [settings.cache / "weights"] + ([settings.data / "weights"] if settings.data else [])
     try:
         file = find_weights(backbone, protocol.weights, folders)
-    except MissingError as error:
-        raise MissingError(f"{error}{_nearest_protocols(protocol)}") from None
+    except MissingError as missing:
+        # Only a run is worth a download; a plan says what is missing.
+        if request.command != "run":
+            raise
+        file = _fetch(backbone, protocol, settings, missing)
     return settle_trunk(protocol, backbone, file, override)
+
+
+def _fetch(backbone: str, protocol: Protocol, settings: Settings, missing: MissingError) -> Path:
+    wanted = wanted_weights(backbone, protocol.weights)
+    if not wanted.addresses:
+        raise MissingError(f"{missing}{_nearest_protocols(protocol)}") from None
+    try:
+        with bytes_bar(f"fetching {wanted.file}") as told:
+            return download_weights(wanted, settings.cache / "weights", told)
+    except MissingError as error:
+        raise MissingError(f"{missing}\n{error}{_nearest_protocols(protocol)}") from None
 
 
 def _nearest_protocols(protocol: Protocol) -> str:
