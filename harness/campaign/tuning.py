@@ -28,12 +28,15 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def search_space(method: Method, protocol: Protocol, dataset: str) -> dict[str, BaseDistribution]:
-    """What is searched: the method's ranges, or the protocol's own for it, and the learning rates."""
+    """What is searched: the method's ranges, or the protocol's own for it, and the learning rates.
+
+    A floor is solved in closed form or left as it is: it takes no steps, so it has no rate.
+    """
     if method.build is None:
         return {}
     own = protocol.space_of(method.name, dataset)
     space = dict(method.space if own is None else own)
-    if protocol.lr_range is not None:
+    if protocol.lr_range is not None and method.kind != "floor":
         space[LEARNING_RATE] = FloatDistribution(*protocol.lr_range, log=True)
     if method.own is not None:
         absolute = protocol.own_lr_range
@@ -46,7 +49,7 @@ def published_values(method: Method, protocol: Protocol, dataset: str) -> dict[s
     if method.build is None:
         return {}
     values = dict(method.published)
-    if protocol.lr_range is not None:
+    if protocol.lr_range is not None and method.kind != "floor":
         values[LEARNING_RATE] = protocol.lr
     if method.own is not None:
         values[OWN_LEARNING_RATE] = method.own.published_lr if protocol.own_lr is None else protocol.own_lr
