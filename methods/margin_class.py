@@ -37,5 +37,5 @@ METHOD = Method(
     kind="triplet",
     space={"margin": FloatDistribution(0, 1), "beta": FloatDistribution(0.2, 1.6)},
     published={"margin": 0.2, "beta": 1.2},
-    own=OwnParameters(lr=FloatDistribution(1, 1000, log=True), published_lr=50.0),
+    own=OwnParameters(lr=FloatDistribution(1, 1000, log=True), published_lr=50.0, weight_decay=0.0),
 )
