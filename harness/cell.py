@@ -29,7 +29,7 @@ class Training:
     protocol_digest, split, weights, source: what those names stood for (weights: sha256, "" from scratch).
     values: the hyperparameters, `lr` and `own_lr` among them where they are searched.
     fold: 0 .. folds - 1.
-    seed: 0 in the search, 1 .. repetitions afterwards.
+    seed: 0 in the search, -1, -2, ... where finalists are trained again, 1 .. repetitions afterwards.
     threads: of the arithmetic on a CPU; digits depend on it.
     """
 

@@ -118,6 +118,10 @@ class Protocol:
     searches: int = 1
     """Independent searches; the repetitions are dealt out to their choices in turn."""
     asks_at_once: int = 1
+    finalists: int = 0
+    """How many of a search's best trials are trained again before one is chosen, by the mean over all of its seeds."""
+    finalist_seeds: int = 0
+    """With how many other seeds (with `shuffled` folds: other divisions of the classes) finalists are trained again."""
     repetitions: int = 10
     published_repetitions: int = 3
     """Repetitions of the published-values row."""
@@ -152,7 +156,9 @@ class Protocol:
         for name in ("lr", "batch_size"):
             if not getattr(self, name) > 0:
                 refuse(f"{name} is {getattr(self, name)}; expected a number above 0")
-        for name in ("patience", "published_repetitions", "weight_decay", "momentum"):
+        for name in (
+            "patience", "published_repetitions", "weight_decay", "momentum", "finalists", "finalist_seeds",
+        ):  # fmt: skip
             if getattr(self, name) < 0:
                 refuse(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.batch_size % self.images_per_class:
@@ -168,6 +174,8 @@ class Protocol:
             refuse(f"size {self.size} does not fit into resize {self.resize}")
         if (self.own_lr is None) != (self.own_lr_range is None):
             refuse("own_lr and own_lr_range are set together or not at all")
+        if (self.finalists == 0) != (self.finalist_seeds == 0):
+            refuse("finalists and finalist_seeds are set together or not at all")
         for dataset in self.per_dataset:
             self.on(dataset)
         if self.selection not in ("map_at_r", "recall_at_1", "r_precision"):

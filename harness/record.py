@@ -52,11 +52,24 @@ class Trial(Part):
     error: str = ""
 
 
+class Finalist(Part):
+    """One of a search's best trials after more seeds: the score of each other seed (the mean over folds), and the mean
+    over all seeds with the trial's own; empty and null when a training failed."""
+
+    trial: int
+    scores: list[Fraction]
+    score: Fraction | None
+
+
 class SearchHistory(Part):
-    """One independent search: its trials in the order in which they were asked, and the one that was chosen."""
+    """One independent search: its trials in the order in which they were asked, and the one that was chosen.
+
+    finalists: the best trials with more seeds, where the protocol chooses among them; else empty.
+    """
 
     trials: list[Trial]
     chosen: int | None
+    finalists: list[Finalist] = []
 
 
 class Run(Part):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.campaign.choosing import Finalist, choose, ranked
 from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, TrialDone
 from harness.campaign.jobs import Done, JoinJob, TrainJob
 from harness.campaign.store import CellStore
@@ -37,6 +38,7 @@ class Outcome:
     """What an entry has come to. `why` says in one line what kept it from being complete."""
 
     searches: list[list[TrialDone]] = field(default_factory=list)
+    finalists: list[list[Finalist]] = field(default_factory=list)
     chosen: list[int | None] = field(default_factory=list)
     repetitions: list[RepetitionDone] = field(default_factory=list)
     status: Literal["complete", "incomplete", "failed"] = "complete"
@@ -102,7 +104,29 @@ class EntryWork:
                 done = self._trial(s, number, settings[s], [(t, _training(results[t.key])) for t in cells[s]])
                 study.tell(number, done.score)
                 outcome.searches[s].append(done)
-        outcome.chosen = [_best(trials) for trials in outcome.searches]
+        outcome.finalists = yield from self._finalists(outcome.searches)
+        outcome.chosen = [choose(*ended) for ended in zip(outcome.searches, outcome.finalists, strict=True)]
+
+    def _finalists(
+        self, searches: Sequence[Sequence[TrialDone]]
+    ) -> Generator[Jobs, Done, list[list[Finalist]]]:
+        """The best trials of every search with more seeds (-1, -2, ...), where the protocol asks for it."""
+        protocol = self.entry.protocol
+        seeds = [
+            (-seed, fold) for seed in range(1, protocol.finalist_seeds + 1) for fold in range(protocol.folds)
+        ]
+        best = [ranked(trials)[: protocol.finalists] if len(trials) > 1 else [] for trials in searches]
+        cells = [
+            [[self.training(t.values, fold, seed) for seed, fold in seeds] for t in trials] for trials in best
+        ]
+        results = yield from self._done([TrainJob(t) for search in cells for again in search for t in again])
+        return [
+            [
+                Finalist(trial, tuple((t, _training(results[t.key])) for t in again))
+                for trial, again in zip(trials, search, strict=True)
+            ]
+            for trials, search in zip(best, cells, strict=True)
+        ]
 
     def _trial(
         self,
@@ -142,7 +166,8 @@ class EntryWork:
         for s, trials in enumerate(outcome.searches):
             chosen = outcome.chosen[s]
             if chosen is None:
-                error = next((r.error for t in trials for _, r in t.trainings if r.error), "")
+                ended: list[TrialDone | Finalist] = [*trials, *outcome.finalists[s]]
+                error = next((r.error for t in ended for _, r in t.trainings if r.error), "")
                 raise Unfinished("failed", f"no trial of search {s} gave a score: {error}")
             choices.append((s, trials[chosen].values))
         plan = [
@@ -258,12 +283,6 @@ def cells_of(job: TrainJob | JoinJob) -> list[Training | Measurement]:
     if isinstance(job, JoinJob):
         return [job.measurement]
     return [job.training] if job.measurement is None else [job.training, job.measurement]
-
-
-def _best(trials: Sequence[TrialDone]) -> int | None:
-    """The trial with the highest mean validation score; the earliest of equals; None where all failed."""
-    scored = [(t.score, -t.number) for t in trials if t.score is not None]
-    return -max(scored)[1] if scored else None
 
 
 def _training(result: Any) -> TrainingResult:

@@ -45,6 +45,9 @@ def size_of(entry: Entry) -> tuple[int, int]:
         # Trial 0 is the same cells in every search.
         trials = 1 + (protocol.trials - 1) * protocol.searches if searched else 1
         search, published = trials * protocol.folds, protocol.published_repetitions
+        if searched and protocol.trials > 1:
+            finalists = min(protocol.finalists, protocol.trials) * protocol.searches
+            search += finalists * protocol.finalist_seeds * protocol.folds
     repetitions = protocol.repetitions + published
     return search + repetitions * protocol.folds, repetitions * (protocol.folds + 1)
 

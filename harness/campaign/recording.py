@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.campaign.choosing import Finalist
 from harness.campaign.entry import Outcome
 from harness.campaign.events import Entry, RepetitionDone, TrialDone
 from harness.campaign.store import CellStore
@@ -16,6 +17,7 @@ from harness.campaign.tuning import published_values, search_space
 from harness.cell import Measurement, MeasurementResult, TrainingResult
 from harness.engine.bench import TestRoles
 from harness.protocol import distribution_json
+from harness.record import Finalist as FinalistScores
 from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -63,12 +65,7 @@ def make_record(
             name: distribution_json(d) for name, d in search_space(method, protocol, entry.dataset).items()
         },
         published=published_values(method, protocol, entry.dataset),
-        searches=[
-            SearchHistory(
-                trials=[_trial(t) for t in trials], chosen=outcome.chosen[s] if outcome.chosen else None
-            )
-            for s, trials in enumerate(outcome.searches)
-        ],
+        searches=[_search(outcome, s) for s in range(len(outcome.searches))],
         runs=[run for r in tuned for run in _runs(r)],
         published_runs=[run for r in published for run in _runs(r)],
         environment=dict(environment),
@@ -84,6 +81,18 @@ def _settings(entry: Entry) -> dict[str, Any]:
     fields = dataclasses.asdict(dataclasses.replace(entry.protocol, spaces={}, per_dataset={}))
     kept = {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", "title", "about", "name")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()}
+
+
+def _search(outcome: Outcome, search: int) -> SearchHistory:
+    return SearchHistory(
+        trials=[_trial(trial) for trial in outcome.searches[search]],
+        finalists=[_finalist(f) for f in outcome.finalists[search]] if outcome.finalists else [],
+        chosen=outcome.chosen[search] if outcome.chosen else None,
+    )
+
+
+def _finalist(finalist: Finalist) -> FinalistScores:
+    return FinalistScores(trial=finalist.trial.number, scores=finalist.scores, score=finalist.score)
 
 
 def _trial(trial: TrialDone) -> Trial:
@@ -136,6 +145,8 @@ def _seconds(outcome: Outcome) -> dict[str, float]:
     cells: dict[str, TrainingResult | MeasurementResult] = {}
     for trial in (t for trials in outcome.searches for t in trials):
         cells |= {cell.key: result for cell, result in trial.trainings}
+    for finalist in (f for finalists in outcome.finalists for f in finalists):
+        cells |= {cell.key: result for cell, result in finalist.trainings}
     for repetition in outcome.repetitions:
         cells |= {cell.key: result for cell, result in repetition.trainings}
         cells |= {cell.key: result for cell, result in repetition.measurements}
