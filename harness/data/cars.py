@@ -46,9 +46,9 @@ def load(root: Path | None, partial: bool) -> Dataset:
 
 
 def _joined_form(folder: Path) -> tuple[list[str], list[Listed[Path]]]:
-    content = _matlab(folder / "cars_annos.mat")
-    classes = _class_names(content)
-    rows = content["annotations"]
+    table = folder / "cars_annos.mat"
+    classes = _class_names(table)
+    rows = _matlab(table, "annotations", ("relative_im_path", "class"))
     return classes, [
         Listed(classes[int(number) - 1], str(path), folder / str(path))
         for path, number in zip(rows["relative_im_path"], rows["class"], strict=True)
@@ -56,7 +56,7 @@ def _joined_form(folder: Path) -> tuple[list[str], list[Listed[Path]]]:
 
 
 def _devkit_form(folder: Path, partial: bool) -> tuple[list[str], list[Listed[Path]]]:
-    classes = _class_names(_matlab(folder / "devkit" / "cars_meta.mat"))
+    classes = _class_names(folder / "devkit" / "cars_meta.mat")
     labels = [("cars_train", folder / "devkit" / "cars_train_annos.mat")]
     test = "cars_test_annos_withlabels.mat"
     found = [place for place in (folder / test, folder / "devkit" / test) if place.exists()]
@@ -74,23 +74,30 @@ def _devkit_form(folder: Path, partial: bool) -> tuple[list[str], list[Listed[Pa
 
 
 def _files_and_classes(file: Path) -> zip[tuple[Any, Any]]:
-    rows = _matlab(file)["annotations"]
+    rows = _matlab(file, "annotations", ("fname", "class"))
     return zip(rows["fname"], rows["class"], strict=True)
 
 
 # The number comes first: names alone would not sort in the official order.
-def _class_names(content: dict[str, npt.NDArray[Any]]) -> list[str]:
-    return [f"{number:03d} {name}" for number, name in enumerate(content["class_names"].tolist(), start=1)]
+def _class_names(file: Path) -> list[str]:
+    names = _matlab(file, "class_names").tolist()
+    return [f"{number:03d} {name}" for number, name in enumerate(names, start=1)]
 
 
-def _matlab(file: Path) -> dict[str, npt.NDArray[Any]]:
+def _matlab(file: Path, variable: str, columns: tuple[str, ...] = ()) -> npt.NDArray[Any]:
+    """A variable of a MATLAB file, which must have these columns if it is a table."""
+    if not file.exists():
+        raise MissingError(f"{TITLE}: {file} is missing. {HOW}")
     try:
-        content: dict[str, npt.NDArray[Any]] = loadmat(file, squeeze_me=True)
-    except FileNotFoundError as error:
-        raise MissingError(f"{TITLE}: {file} is missing. {HOW}") from error
+        content = loadmat(file, squeeze_me=True, variable_names=[variable])
     except (OSError, ValueError, TypeError, MatReadError) as error:
         raise RequestError(f"{file}: not a MATLAB file that can be read ({error}); fetch it again") from error
-    return content
+    values: npt.NDArray[Any] | None = content.get(variable)
+    if values is None or not set(columns) <= set(values.dtype.names or ()):
+        raise RequestError(
+            f"{file}: no {variable} with {', '.join(columns) or 'names'} in it; fetch it again"
+        )
+    return values
 
 
 SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)

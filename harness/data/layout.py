@@ -83,11 +83,11 @@ def find(
 def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
     """Those of the listed images whose files are there."""
     # Each folder is read once, which is faster than asking for every file.
-    names = {folder: _names(folder) for folder in {image.place.parent for image in images}}
+    names = {folder: names_in(folder) for folder in {image.place.parent for image in images}}
     return [image for image in images if image.place.name in names[image.place.parent]]
 
 
-def _names(folder: Path) -> frozenset[str]:
+def names_in(folder: Path) -> frozenset[str]:
     try:
         return frozenset(os.listdir(folder))
     except FileNotFoundError:
