@@ -32,7 +32,9 @@ def read(path: Path) -> np.ndarray:
     ],
 )
 def test_colour_modes(tmp_path: Path, mode: str, ending: str, expected: tuple[int, int, int]) -> None:
-    image = Image.new("RGB", (6, 4), RED).convert(mode, dither=Image.Dither.NONE, palette=Image.Palette.ADAPTIVE)
+    image = Image.new("RGB", (6, 4), RED).convert(
+        mode, dither=Image.Dither.NONE, palette=Image.Palette.ADAPTIVE
+    )
     image.save(tmp_path / f"x.{ending}")
     pixels = read(tmp_path / f"x.{ending}")
     assert pixels.shape == (4, 6, 3)
@@ -68,7 +70,8 @@ def test_orientation_of_the_camera_is_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"), [(b"", "empty"), (b"not an image at all", "unknown format"), (b"\xff\xd8\xff\xe0", "")]
+    ("data", "reason"),
+    [(b"", "empty"), (b"not an image at all", "unknown format"), (b"\xff\xd8\xff\xe0", "")],
 )
 def test_broken_files_are_named(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "x.jpg").write_bytes(data)
@@ -96,7 +99,9 @@ def test_members_of_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(tmp_path / "x.png", "in/x.png")
         archive.writestr("in/broken.png", b"")
-    members = ZipMembers(tuple((tmp_path / "a.zip", name) for name in ("in/x.png", "in/broken.png", "in/gone.png")))
+    members = ZipMembers(
+        tuple((tmp_path / "a.zip", name) for name in ("in/x.png", "in/broken.png", "in/gone.png"))
+    )
     assert np.array_equal(members.read(0), read(tmp_path / "x.png"))
     assert members.content(0) == Files((tmp_path / "x.png",)).content(0)
     with pytest.raises(RequestError, match=r"a\.zip: in/broken\.png"):
