@@ -17,7 +17,7 @@ COMMANDS = {
     "leaderboard": "draw LEADERBOARD.md and the site again from the records",
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
     "check": "the contract test for a method's file",
-    "data": "verify a dataset",
+    "data": "verify or audit a dataset: every image decoded, leaks between roles found",
     "sync": "complete the MLflow diary from the finished cells of every run",
     "ui": "the MLflow UI on these runs, on the loopback address",
     "doctor": "is everything here: packages, devices, data, weights, disk",
@@ -182,7 +182,11 @@ def _check(parser: Parser) -> None:
 
 
 def _data(parser: Parser) -> None:
-    parser.add_argument("action", choices=("verify",), help="read every image and count")
+    parser.add_argument(
+        "action",
+        choices=("verify", "audit"),
+        help="verify: decode and count every image; audit: look for leaks",
+    )
     parser.add_argument("dataset", metavar="NAME", help="a name, folder:PATH or table:FILE.csv")
     parser.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
     _places(parser)
