@@ -21,6 +21,7 @@ CLASSES = 16
 IMAGES = 192
 WIDTH = 16  # of an embedding, and of every stage of the small network
 STEPS = 200
+LONGER = 600  # for a method that has not learned the small problem in STEPS
 EPOCH = 20  # steps between two refreshes
 
 
@@ -129,8 +130,8 @@ class SmallNetwork(nn.Module):
         return features
 
 
-def trained(probe: Probe, x: Tensor, labels: Tensor) -> tuple[Embedder, Embedder, nn.Module]:
-    """The embedder before and after STEPS steps on points x, and the objective after them."""
+def trained(probe: Probe, x: Tensor, labels: Tensor, steps: int) -> tuple[Embedder, Embedder, nn.Module]:
+    """The embedder before and after so many steps on points x, and the objective after them."""
     torch.manual_seed(0)
     embedder = Embedder(SmallNetwork(), WIDTH, probe.method.head, frozen_batchnorm=False)
     before, objective = copy.deepcopy(embedder), probe.objective()
@@ -138,7 +139,7 @@ def trained(probe: Probe, x: Tensor, labels: Tensor) -> tuple[Embedder, Embedder
     batches = _batches(probe, objective, labels)
     refresh: Any = getattr(objective, "refresh", None)
     penalty: Any = getattr(embedder.head, "penalty", None)
-    for step in range(STEPS):
+    for step in range(steps):
         if refresh is not None and step % EPOCH == 0:
             refresh(embedder.embed([x]), labels)
             embedder.train()
