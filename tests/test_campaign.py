@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -289,3 +290,18 @@ def test_a_loss_that_turns_nan_scores_its_best_epoch_and_is_counted(
     assert record.status == "failed" and "not finite" in record.why, (
         "a final training that is not finite is no result"
     )
+
+
+def test_time_that_is_up_leaves_a_valid_incomplete_record(rig: Callable[..., Rig]) -> None:
+    work = rig("ms")
+    executor = LocalExecutor(Workplace(work.bench, work.campaign.places.cells))
+    entries = work.campaign.entries()
+    (record,) = work.campaign.run(entries, work.test, executor, work, until=0.0)
+    assert record.status == "incomplete" and "--max-hours" in record.why and not record.runs
+    assert work.fresh == 0
+    (whole,) = work.run()
+    assert whole.status == "complete"
+    # A complete record is not replaced by less.
+    shutil.rmtree(work.campaign.places.work)
+    (kept,) = work.campaign.run(entries, work.test, executor, work, until=0.0)
+    assert kept == whole

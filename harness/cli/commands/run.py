@@ -39,7 +39,9 @@ def main(request: argparse.Namespace) -> int:
     draw(settings.results, readme_of(settings.results))
     records = [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
     _report(request, settings, records)
-    return 1 if any(record.status == "failed" for record in records) else 0
+    # Time that was up is what the user asked for; a cell that the machine lost for good is not.
+    short = request.max_hours is None and any(record.status == "incomplete" for record in records)
+    return 1 if short or any(record.status == "failed" for record in records) else 0
 
 
 def _work(
