@@ -56,11 +56,11 @@ class Probe:
             head = self.method.head((WIDTH, WIDTH, WIDTH), WIDTH).to(x.dtype)
         return head([x, x, x]).detach()  # type: ignore[no-any-return]
 
-    def batch(self, dtype: torch.dtype = torch.float32) -> Batch:
+    def batch(self, dtype: torch.dtype = torch.float32, seed: int = 2) -> Batch:
         """Eight classes of one cloud: nothing is separated yet, so every pair has something to teach."""
         centre = points(1, seed=1)
         labels = torch.arange(32) % 8
-        return self.embeddings((centre + 0.3 * points(32, seed=2)).to(dtype)), labels
+        return self.embeddings((centre + 0.3 * points(32, seed=seed)).to(dtype)), labels
 
 
 def points(count: int, width: int = WIDTH, seed: int = 0) -> Tensor:
