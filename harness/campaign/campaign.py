@@ -167,7 +167,9 @@ class Campaign:
                 outcome = Outcome(
                     status="incomplete", why="time was up (--max-hours); the same command goes on"
                 )
-                records[entry.key] = self._record(entry, outcome, test, watcher)
+                # Working a complete record off again (--force) must not end with less than there was.
+                kept = self.recorded(entry)
+                records[entry.key] = kept or self._record(entry, outcome, test, watcher)
 
     def _lock(self, entry: Entry, waiting: Callable[[Entry], None] | None) -> FileLock:
         self.places.studies.mkdir(parents=True, exist_ok=True)
