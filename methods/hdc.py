@@ -9,13 +9,15 @@ Departures. The heads tap the last three stages of any backbone (the last one ag
 pooling: there is no 1x1 convolution before the two hidden layers of 1024 units. They share the D dimensions, where the
 paper concatenates three of 128. The paper ranks by the Euclidean distance of that concatenation, which is the same
 order as by the cosine of ours. The released code lets each head choose from all pairs (`cascade=False`; its h are
-1, 0.5, 0.2 there) and lists negatives twice; last layers at ten times the rate are left out.
+1, 0.5, 0.2 there) and lists negatives twice; last layers at ten times the rate are left out. Dropout is the authors':
+on pretrained features of cub127 validation MAP@R was 0.30 with it and 0.23 without, but it keeps a small network from
+learning from scratch (on characters 0.30 with it after 120 steps, 0.36 untrained, 0.47 without).
 
 Yuan, Yang, Zhang: Hard-Aware Deeply Cascaded Embedding.
 ICCV 2017. https://arxiv.org/abs/1611.05720 (eqs. 3-5; numbers from the authors' Caffe code)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from optuna.distributions import FloatDistribution
@@ -73,16 +75,18 @@ class HardAware(nn.Module):
     @full_precision
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """embeddings (B, D), labels (B,) -> ()."""
+        return torch.stack([self._pair_loss(*kept) for kept in self.heads(embeddings, labels)]).sum()
+
+    def heads(self, embeddings: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each head its squared distances, and the positive and negative pairs it keeps; all (B, B)."""
         every_pair = [mask.triu(1) for mask in pair_masks(labels)]
         positive, negative = every_pair
-        loss = embeddings.new_zeros(())
         for x, share in zip(unit_groups(embeddings, self.sizes), self.shares, strict=True):
             d = squared(x, x)
             if not self.cascade:
                 positive, negative = every_pair
             positive, negative = hardest(d, positive, share), hardest(-d, negative, share)
-            loss = loss + self._pair_loss(d, positive, negative)
-        return loss
+            yield d, positive, negative
 
     def _pair_loss(self, d: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """d (B, B) squared distances; positive, negative (B, B) bool, each pair once -> ()."""
