@@ -93,6 +93,10 @@ class Dataset:
                 f"{self.title}: development and test share {len(shared)} classes ({', '.join(shared[:3])}, ...); "
                 "they must be disjoint"
             )
+        if self.gallery is not None and self.gallery.class_names != self.test.class_names:
+            raise RequestError(
+                f"{self.title}: queries and gallery must number the same classes, in one order"
+            )
 
     @cached_property
     def split(self) -> str:

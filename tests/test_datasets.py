@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -10,20 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import savemat
 
 from harness.data import load_dataset
-from harness.data.verify import audit, verify
-from harness.dataset import Dataset
+from harness.data.verify import audit
 from harness.discovery import dataset_names
 from harness.errors import MissingError, RequestError
-
-
-def fake(path: Path, colour: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (colour % 256, colour // 256, 0)).save(path)
-
+from tests.made_images import check_names, fake, sizes
 
 Pretend = Callable[[Path, Iterable[str]], None]
 
@@ -39,18 +31,6 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
             names.setdefault((root / path).parent, set()).add(os.path.basename(path))
 
     return these
-
-
-def sizes(dataset: Dataset) -> list[tuple[int, int]]:
-    sets = [dataset.development, dataset.test, *([dataset.gallery] if dataset.gallery else [])]
-    return [(len(set(images.labels.tolist())), len(images)) for images in sets]
-
-
-def check_names(dataset: Dataset) -> None:
-    """Labels fit the ids: every dataset here has the class in the path or name of the image."""
-    for images in (dataset.development, dataset.test):
-        for label, image_id in zip(images.labels.tolist(), images.image_ids, strict=True):
-            assert image_id.startswith(images.class_names[label] + "/")
 
 
 # -- CUB ---------------------------------------------------------------------------------------------------------
@@ -163,6 +143,11 @@ def test_a_broken_mat_file_is_named(tmp_path: Path) -> None:
         load_dataset("cars", tmp_path, partial=False)
 
 
+def test_audit_finds_the_label_conflicts_of_cars(data_root: Path, tmp_path: Path) -> None:
+    dataset = load_dataset("cars", data_root, partial=True)
+    assert len(audit(dataset, tmp_path)["across_classes"]) == 11
+
+
 # -- SOP and In-Shop -----------------------------------------------------------------------------------------------
 def test_sop(data_root: Path, tmp_path: Path, pretend: Pretend) -> None:
     lists = data_root / "sop_lists" / "Stanford_Online_Products"
@@ -229,160 +214,6 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
         load_dataset("omniglot", tmp_path, partial=True)
 
 
-# -- a folder --------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def birds(tmp_path: Path) -> Path:
-    """Four classes: names outside ASCII, capital endings, a link, a class of one image, files that are no images."""
-    root = tmp_path / "Meine Vögel"
-    for c, (label, number) in enumerate({"Adler": 3, "Bussard": 1, "Müller-Spatz": 2, "Zeisig": 2}.items()):
-        for i in range(number):
-            fake(root / label / f"bild {i}.JPG", 16 * c + i)
-    (root / "Zeisig" / "link.png").symlink_to(root / "Zeisig" / "bild 0.JPG")
-    (root / "Zeisig" / "notes.txt").write_text("no image")
-    (root / "Zeisig" / ".hidden.jpg").write_bytes(b"")
-    (root / ".cache").mkdir()
-    (root / "README.md").write_text("no class")
-    return root
-
-
-def test_folder(birds: Path) -> None:
-    dataset = load_dataset(f"folder:{birds}", None, partial=False)
-    assert dataset.development.class_names == ("Adler", "Bussard")
-    assert dataset.test.class_names == ("Müller-Spatz", "Zeisig")
-    assert sizes(dataset) == [(2, 4), (2, 5)]
-    check_names(dataset)
-    assert dataset.slug == f"folder-meine_v_gel-{dataset.split[:6]}"
-    report = verify(dataset)
-    assert (report["development_classes_of_one"], report["test_classes_of_one"]) == (1, 0)
-    assert report["broken"] == []
-    # The same images elsewhere are the same question.
-    copy = birds.parent / "elsewhere" / birds.name
-    shutil.copytree(birds, copy)
-    assert load_dataset(f"folder:{copy}", None, partial=False).slug == dataset.slug
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda root: (root / "Leer").mkdir(), RequestError, "class 'Leer' has no image"),
-        (
-            lambda root: (root / "Adler" / "inner").mkdir(),
-            RequestError,
-            "class 'Adler' holds a folder, 'inner'",
-        ),
-        (
-            lambda root: [shutil.rmtree(d) for d in root.iterdir() if d.is_dir()],
-            RequestError,
-            "0 folders in it",
-        ),
-        (shutil.rmtree, MissingError, "there is no such folder"),
-    ],
-)
-def test_folder_that_is_not_right(
-    birds: Path, spoil: Callable[[Path], object], error: type[Exception], message: str
-) -> None:
-    spoil(birds)
-    with pytest.raises(error, match=message):
-        load_dataset(f"folder:{birds}", None, partial=False)
-
-
-def test_verify_names_broken_images(birds: Path) -> None:
-    (birds / "Zeisig" / "empty.png").write_bytes(b"")
-    told: list[tuple[int, int]] = []
-    report = verify(load_dataset(f"folder:{birds}", None, partial=False), lambda *now: told.append(now))
-    assert len(report["broken"]) == 1
-    assert "empty.png" in report["broken"][0]
-    assert told[-1] == (10, 10)
-
-
-def test_audit_finds_a_copied_test_image(birds: Path, tmp_path: Path) -> None:
-    def found() -> dict[str, object]:
-        return audit(load_dataset(f"folder:{birds}", None, partial=False), tmp_path / "cache")
-
-    assert found()["across_roles"] == found()["across_classes"] == []
-    shutil.copy(birds / "Zeisig" / "bild 1.JPG", birds / "Adler" / "new.jpg")
-    leak = [["development: Adler/new.jpg", "test: Zeisig/bild 1.JPG"]]
-    assert found()["across_roles"] == found()["across_classes"] == leak
-
-
-def test_audit_finds_the_label_conflicts_of_cars(data_root: Path, tmp_path: Path) -> None:
-    dataset = load_dataset("cars", data_root, partial=True)
-    assert len(audit(dataset, tmp_path)["across_classes"]) == 11
-
-
-# -- a table ------------------------------------------------------------------------------------------------------
-def table(root: Path, text: str) -> str:
-    for i, line in enumerate(text.strip().splitlines()[1:]):
-        fake(root / line.split(",")[1 if text.startswith("label") else 0], i)
-    (root / "my list.csv").write_text(text.strip() + "\n", encoding="utf-8")
-    return f"table:{root / 'my list.csv'}"
-
-
-def test_table_without_a_split_is_halved(tmp_path: Path) -> None:
-    name = table(tmp_path, "path,label\nä/1.png,b\n2.png,a\n3.png,d\n4.png,c\n5.png,d")
-    dataset = load_dataset(name, None, partial=False)
-    assert (dataset.development.class_names, dataset.test.class_names) == (("a", "b"), ("c", "d"))
-    assert dataset.test.image_ids == ("3.png", "4.png", "5.png")
-    assert dataset.test.labels.tolist() == [1, 0, 1]
-    assert dataset.slug == f"table-my_list-{dataset.split[:6]}"
-    assert dataset.gallery is None
-    assert verify(dataset)["broken"] == []
-
-
-def test_table_with_split_and_roles(tmp_path: Path) -> None:
-    text = "path,label,split,role\n1.png,z,train,\n2.png,z,train,\n3.png,a,test,query\n4.png,a,test,gallery"
-    dataset = load_dataset(table(tmp_path, text), None, partial=False)
-    assert dataset.development.class_names == ("z",)
-    assert dataset.test.image_ids == ("3.png",)
-    assert dataset.gallery is not None
-    assert dataset.gallery.image_ids == ("4.png",)
-
-
-OML = """
-label,path,split,is_query,is_gallery
-1,1.png,train,,
-1,2.png,train,False,False
-{label},3.png,validation,True,True
-{label},4.png,validation,True,True
-"""
-
-
-def test_table_of_open_metric_learning(tmp_path: Path) -> None:
-    dataset = load_dataset(table(tmp_path, OML.format(label=2).strip()), None, partial=False)
-    assert dataset.test.image_ids == ("3.png", "4.png")
-    assert dataset.gallery is None
-
-
-def test_table_that_shares_classes_is_called_so(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="1 of 1 test classes are development classes too"):
-        load_dataset(table(tmp_path, OML.format(label=1).strip()), None, partial=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("file,label\n1.png,a", "no column path"),
-        ("path,label", "no rows"),
-        ("path,label\n1.png,a\n1.png,b", "stands in it twice"),
-        ("path,label\n1.png,", "line 2: path or label is empty"),
-        ("path,label,split\n1.png,a,trian", "split 'trian'"),
-        ("path,label,split\n1.png,a,train\n2.png,b,", "some rows have a split"),
-        ("path,label,role\n1.png,a,probe\n2.png,b,", "role must be"),
-        ("path,label,split,role\n1.png,a,train,\n2.png,b,test,query\n3.png,b,test,both", "query or gallery"),
-        ("path,label,x_1\n1.png,a,3\n2.png,b,3", "boxes"),
-    ],
-)
-def test_table_that_is_not_right(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(RequestError, match=message):
-        load_dataset(f"table:{tmp_path / 't.csv'}", None, partial=False)
-
-
-def test_table_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="no such file"):
-        load_dataset(f"table:{tmp_path / 't.csv'}", None, partial=False)
-
-
 # -- names and places ---------------------------------------------------------------------------------------------
 def test_all_are_discovered() -> None:
     assert dataset_names() == ["cars", "cub", "folder", "glyphs", "inshop", "omniglot", "sop", "table"]
@@ -407,21 +238,3 @@ def test_wrong_names() -> None:
         load_dataset("folder:", None, partial=False)
     with pytest.raises(RequestError, match="folder:PATH"):
         load_dataset("folder", None, partial=False)
-
-
-def test_half_of_an_odd_cut_moves_whole_classes(tmp_path: Path) -> None:
-    rows = "".join(
-        f"{c}{i}.png,{c},{'train' if c < 'e' else 'test'}\n" for c in "abcdefg"[::-1] for i in range(2)
-    )
-    name = table(tmp_path, "path,label,split\n" + rows)
-    dataset = load_dataset(name, None, partial=False, class_cut="half")
-    assert dataset.development.class_names == ("a", "b", "c")
-    assert dataset.test.class_names == ("d", "e", "f", "g")
-    for half in (dataset.development, dataset.test):
-        for i, label in enumerate(half.labels):
-            assert half.image_ids[i][0] == half.class_names[label]
-            assert half.pictures.content(i) == _content(tmp_path / half.image_ids[i])
-
-
-def _content(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

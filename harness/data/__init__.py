@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.data.cut import half
 from harness.dataset import Dataset
-from harness.discovery import load_dataset_source
+from harness.discovery import dataset_names, load_dataset_source
 from harness.errors import RequestError
 
 
@@ -22,6 +22,10 @@ def load_dataset(name: str, root: Path | None, partial: bool, class_cut: str = "
     kind, colon, place = name.partition(":")
     if colon and not place:
         raise RequestError(f"{name} names no place; write {kind}:PATH")
+    # A path alone is what people type first.
+    if not colon and kind not in dataset_names() and Path(name).expanduser().exists():
+        own = "folder" if Path(name).expanduser().is_dir() else "table"
+        raise RequestError(f"{name} is a path, not the name of a dataset; did you mean {own}:{name}?")
     source = load_dataset_source(kind)
     dataset = source.load(Path(place).expanduser() if colon else root, partial)
     return half(dataset) if class_cut == "half" else dataset

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from harness.data.layout import Listed, halves, image_set
+from harness.data.layout import Listed, halves, image_set, nearest
 from harness.data.pictures import Files
 from harness.dataset import Dataset, DatasetSource
 from harness.errors import MissingError, RequestError
 
 TITLE = "A folder of your own images, one folder a class"
-ENDINGS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".jp2",
-        ".avif",
-    ]
-)
+ENDINGS = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2", ".avif",
+})  # fmt: skip
 
 
 def load(root: Path | None, partial: bool) -> Dataset:
@@ -39,8 +25,10 @@ def load(root: Path | None, partial: bool) -> Dataset:
     """
     if root is None:
         raise RequestError("folder: say which, as folder:PATH")
+    if root.is_file():
+        raise RequestError(f"folder:{root} is a file; expected a folder with one folder a class")
     if not root.is_dir():
-        raise MissingError(f"folder:{root}: there is no such folder")
+        raise MissingError(f"folder:{root}: there is no such folder{nearest(root)}")
     classes = _classes(root)
     images = [image for label in classes for image in _images(root, label)]
     development, test = halves(classes)
@@ -62,16 +50,17 @@ def own_name(kind: str, name: str, split: str) -> str:
 
 
 def _classes(root: Path) -> list[str]:
-    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    entries = _entries(root)
+    classes = [entry.name for entry in entries if entry.is_dir()]
     if len(classes) < 2:
-        loose = any(is_image(entry) for entry in root.iterdir())
+        loose = any(is_image(entry) for entry in entries)
         hint = "; the images lie in it directly" if loose else ""
         raise RequestError(f"folder:{root}: {len(classes)} folders in it, expected one a class{hint}")
     return classes
 
 
 def _images(root: Path, label: str) -> list[Listed[Path]]:
-    entries = sorted(entry for entry in (root / label).iterdir() if entry.name[0] != ".")
+    entries = _entries(root / label)
     if inner := [entry.name for entry in entries if entry.is_dir()]:
         raise RequestError(
             f"folder:{root}: class {label!r} holds a folder, {inner[0]!r}; expected images only. "
@@ -81,6 +70,22 @@ def _images(root: Path, label: str) -> list[Listed[Path]]:
     if not images:
         raise RequestError(f"folder:{root}: class {label!r} has no image; remove the folder or fill it")
     return [Listed(label, f"{label}/{image.name}", image) for image in images]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, hidden things left out, by name. Names become ids in records, so each must be text."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be read ({error.strerror})") from error
+    for entry in entries:
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError as error:
+            raise RequestError(
+                f"{folder}: the name {os.fsencode(entry.name)!r} is not UTF-8; rename it"
+            ) from error
+    return entries
 
 
 def is_image(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -65,6 +66,11 @@ def find(
     """
     if root is None:
         raise MissingError(f"{title}: no folder of data is named; use --data DIR or DML_DATA. {how}")
+    if not root.is_dir():
+        raise MissingError(
+            f"{title} is not here: there is no folder {root}{nearest(root)}. {how} "
+            "Then name the folder with --data DIR or DML_DATA"
+        )
     places = [root, root / dataset, *(base / f for base in (root, root / dataset) for f in folders)]
     hits = {place.resolve(): place for place in places if any((place / mark).exists() for mark in marks)}
     if len(hits) > 1:
@@ -80,6 +86,16 @@ def find(
     return next(iter(hits.values()))
 
 
+def nearest(path: Path) -> str:
+    """The hint for a path that is not there: its nearest neighbour in the same folder, if one is near."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""
+
+
 def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
     """Those of the listed images whose files are there."""
     # Each folder is read once, which is faster than asking for every file.
@@ -90,7 +106,7 @@ def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
 def names_in(folder: Path) -> frozenset[str]:
     try:
         return frozenset(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return frozenset()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data.folder import own_name
-from harness.data.layout import Listed, halves, image_set
+from harness.data.layout import Listed, halves, image_set, nearest
 from harness.data.pictures import Files
 from harness.dataset import Dataset, DatasetSource, ImageSet
 from harness.errors import MissingError, RequestError
@@ -103,7 +103,9 @@ def _rows(table: Path) -> list[_Row]:
                 )
             rows = [_row(table, number, fields) for number, fields in enumerate(reader, start=2)]
     except FileNotFoundError as error:
-        raise MissingError(f"table:{table}: there is no such file") from error
+        raise MissingError(f"table:{table}: there is no such file{nearest(table)}") from error
+    except IsADirectoryError as error:
+        raise RequestError(f"table:{table} is a folder; did you mean folder:{table}?") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"table:{table} cannot be read as CSV in UTF-8: {error}") from error
     _check(table, rows)

@@ -30,8 +30,7 @@ def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None)
         "split": dataset.split,
         "partial": dataset.partial,
     }
-    for role, images in roles(dataset):
-        report |= {f"{role}_{what}": value for what, value in _counts(images).items()}
+    report |= _all_counts(dataset)
     total = sum(len(images) for _, images in roles(dataset))
     broken: list[str] = []
     for done, reason in enumerate(_reasons(dataset), start=1):
@@ -45,9 +44,10 @@ def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None)
 def audit(dataset: Dataset, cache: Path) -> dict[str, Any]:
     """Looks for leaks: images that are the same to the byte.
 
-    Returns `across_roles` and `across_classes`, lists of groups of image ids: the first stand in two roles, so that
-    tuning has seen a test image; the second carry two labels, of which one must be wrong. That roles share no class,
-    every Dataset proves when it is made. Reads each file once; hashes are remembered in `cache`.
+    Returns name, split (the hash that records carry) and the counts of `verify`; `shared_classes`, names of classes
+    that tuning and the test both hold; `across_roles` and `across_classes`, lists of groups of image ids: the first
+    stand in two roles, so that tuning has seen a test image or a query finds itself; the second carry two labels, of
+    which one must be wrong. Reads each file once; hashes are remembered in `cache`.
     """
     groups: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for role, images in roles(dataset):
@@ -55,9 +55,9 @@ def audit(dataset: Dataset, cache: Path) -> dict[str, Any]:
             content_hashes(images.pictures, cache), images.labels.tolist(), images.image_ids, strict=True
         ):
             groups[content].append((role, images.class_names[label], image_id))
-    return {
-        "name": dataset.name,
-        "split": dataset.split,
+    report = {"name": dataset.name, "split": dataset.split, **_all_counts(dataset)}
+    return report | {
+        "shared_classes": _shared_classes(dataset),
         "across_roles": _mixed(groups.values(), lambda image: image[0]),
         "across_classes": _mixed(groups.values(), lambda image: image[1]),
     }
@@ -67,6 +67,17 @@ def roles(dataset: Dataset) -> list[tuple[str, ImageSet]]:
     """The sets of images, by role."""
     sets = [("development", dataset.development), ("test", dataset.test)]
     return sets if dataset.gallery is None else [*sets, ("gallery", dataset.gallery)]
+
+
+def _all_counts(dataset: Dataset) -> dict[str, Any]:
+    return {
+        f"{role}_{what}": value for role, images in roles(dataset) for what, value in _counts(images).items()
+    }
+
+
+def _shared_classes(dataset: Dataset) -> list[str]:
+    tested = {name for role, images in roles(dataset) if role != "development" for name in images.class_names}
+    return sorted(tested & set(dataset.development.class_names))
 
 
 def _counts(images: ImageSet) -> dict[str, Any]:

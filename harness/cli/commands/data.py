@@ -14,7 +14,7 @@ from harness.data import load_dataset
 from harness.data.verify import audit, verify
 
 #: Reports that are findings: the command then ends with 1.
-FINDINGS = ("broken", "across_roles", "across_classes")
+FINDINGS = ("broken", "shared_classes", "across_roles", "across_classes")
 
 
 def main(request: argparse.Namespace) -> int:
@@ -27,7 +27,9 @@ def main(request: argparse.Namespace) -> int:
 
 
 def _words(value: Any) -> str:
-    """A value in a cell; findings one a line."""
+    """A value in a cell; findings one a line, and `none` where there are none."""
+    if value == []:
+        return "none"
     if isinstance(value, list) and value and not isinstance(value[0], int | float):
         return "\n".join(", ".join(item) if isinstance(item, list) else str(item) for item in value)
     return value if isinstance(value, str) else json.dumps(value)
