@@ -117,7 +117,6 @@ class Protocol:
     search: str = "tpe"
     searches: int = 1
     """Independent searches; the repetitions are dealt out to their choices in turn."""
-    asks_at_once: int = 1
     finalists: int = 0
     """How many of a search's best trials are trained again before one is chosen, by the mean over all of its seeds."""
     finalist_seeds: int = 0
@@ -147,7 +146,7 @@ class Protocol:
                 refuse(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
         for name in (
             "embedding_size", "resize", "size", "batch_size", "images_per_class", "epoch_steps", "evaluate_every",
-            "epochs", "trials", "searches", "asks_at_once", "repetitions",
+            "epochs", "trials", "searches", "repetitions",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 refuse(f"{name} is {getattr(self, name)}; expected 1 or more")

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from harness.campaign.store import CellStore
 from harness.cell import CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.discovery import load_method
 from harness.engine.bench import Bench, TestRoles
+from harness.engine.embedder import Embedder
 from harness.engine.measuring import measure, measure_joined
 from harness.engine.training import run_training
 from harness.errors import BenchmarkError
@@ -76,10 +79,20 @@ def perform(job: Job, place: Workplace, report: Callable[[int, float], None] | N
         and result.status != "nan"
     ):
         # The measurement is stored first: a training that is there while its measurement is not is run again.
-        measured = measure(embedder, place.bench, job.test)
+        measured = _measured(embedder, place.bench, job.test)
         done[job.measurement.key] = _keep(store, job.measurement, measured)
     done[job.training.key] = _keep(store, job.training, result)
     return done
+
+
+def _measured(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementResult:
+    """The measurement; a head that raises on test images fails its own entry, as it would in training."""
+    try:
+        return measure(embedder, bench, test)
+    except (MemoryError, OSError, BenchmarkError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        return MeasurementResult(status="failed", error=f"{type(error).__name__}: {error}"[:300])
 
 
 def _join(job: JoinJob, store: CellStore, bench: Bench) -> MeasurementResult:

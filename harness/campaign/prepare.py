@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.data.store import ImageStore, build_store
 from harness.dataset import Dataset, ImageSet
 from harness.engine.bench import Bench, Role, TestRoles
 from harness.engine.features import stored_features
+from harness.errors import RequestError
 from harness.protocol import Protocol
 
 #: Told what is being prepared, how much of it is done, and how much there is.
@@ -49,10 +51,30 @@ def settle_trunk(
         spec = load_backbone(name, None, None, override).input
     else:
         spec = input_spec(sha256, override, published_weights(name))
+    if not free:
+        _demand_weights(protocol, sha256)
     settled = protocol.with_backbone(name, sha256 or None) if free else protocol
     if free:
         settled = dataclasses.replace(settled, size=spec.size, resize=spec.size)
+    if override is not None:
+        # Another input makes other numbers of the same weights.
+        sha256 += f"-{hashlib.sha256(repr(spec).encode()).hexdigest()[:12]}"
     return Trunk(settled, weights, sha256, spec)
+
+
+def _demand_weights(protocol: Protocol, sha256: str) -> None:
+    """A protocol that fixes its weights, or trains from scratch, is not that protocol with others."""
+    if protocol.weights is None and sha256:
+        raise RequestError(
+            f"protocol {protocol.name} trains its network from scratch; to begin from weights is another protocol: "
+            f"--set weights={sha256[:16]}"
+        )
+    if protocol.weights is not None and not sha256.startswith(protocol.weights):
+        raise RequestError(
+            f"protocol {protocol.name} fixes weights with sha256 {protocol.weights}, these have "
+            f"{sha256[:16] or 'none (from scratch)'}; others make another protocol: "
+            f"--set weights={sha256[:16] or 'none'}"
+        )
 
 
 def prepare(

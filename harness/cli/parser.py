@@ -63,7 +63,7 @@ def _parser(command: str) -> Parser:
     )
     {
         RUN: _run,
-        "plan": _plan,
+        "plan": _run,
         "list": _list,
         "leaderboard": _leaderboard,
         "evaluate": _evaluate,
@@ -133,6 +133,7 @@ def _experiment(parser: Parser) -> None:
 
 
 def _run(parser: Parser) -> None:
+    """A run; a plan takes the same arguments, so that one line can be planned and then run."""
     _experiment(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
@@ -141,15 +142,12 @@ def _run(parser: Parser) -> None:
         "--executor", choices=("local", "processes"), help="default: processes if workers > 1"
     )
     parser.add_argument("--max-hours", type=float, metavar="H", help="start nothing new after so long")
-    parser.add_argument("--force", action="store_true", help="do again what a complete record already holds")
+    parser.add_argument(
+        "--force", action="store_true", help="work complete records off again, from the cells that are there"
+    )
     parser.add_argument(
         "--tracker", choices=("mlflow", "none"), default="mlflow", help="the diary (default mlflow)"
     )
-    _json(parser)
-
-
-def _plan(parser: Parser) -> None:
-    _experiment(parser)
     _json(parser)
 
 

@@ -71,7 +71,7 @@ def _join(parts: Sequence[npt.NDArray[np.float32]]) -> Tensor:
 
 def _score(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: float) -> MeasurementResult:
     embedded = time.perf_counter()
-    if not bool(torch.isfinite(queries).all()):
+    if not all(bool(torch.isfinite(x).all()) for x in (queries, gallery) if x is not None):
         return MeasurementResult(status="nan", error="an embedding of a test image is not finite")
     gallery_labels = None if test.gallery is None else test.gallery.labels
     scores = score(queries, test.queries.labels, gallery, gallery_labels, recall_at=test.recall_at)

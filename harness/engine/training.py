@@ -73,9 +73,11 @@ def run_training(
     try:
         with torch.random.fork_rng(devices=_cuda_devices(bench.device)):
             progress, embedder = _train(cell, method, bench, report)
-    except (MemoryError, BenchmarkError, torch.OutOfMemoryError):
+    except (MemoryError, OSError, ImportError, BenchmarkError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if "can't allocate memory" in str(error):  # PyTorch's words on a CPU; it has no class of its own
+            raise
         return _failure(error, bench, time.perf_counter() - started), None
     finally:
         torch.set_num_threads(threads)
@@ -97,10 +99,12 @@ def _train(cell: Training, method: Method, bench: Bench, report: Report | None) 
         _solve(objective, embedder, inputs, fold)
         objective = None
     progress.training_seconds += time.perf_counter() - started
-    _validate(0, embedder, inputs, fold, bench, progress, report)
+    if not _validate(0, embedder, inputs, fold, bench, progress, report):
+        progress.status = progress.ended = "nan"
+        return progress, embedder
     if objective is not None:
         _fit(cell, method, bench, embedder, objective.to(bench.device), inputs, fold, progress, report)
-    embedder.load_state_dict(progress.weights, strict=False)
+    embedder.load_state_dict(progress.weights)
     return progress, embedder
 
 
