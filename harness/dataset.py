@@ -132,6 +132,8 @@ class DatasetSource:
 
     load: `load(root, partial) -> Dataset`. `root` is the data root, or None when the user named none.
         Raises MissingError (what is missing, where it was looked for, how to get it) and RequestError.
+    own_place: whether the images are the user's own, so that `root` is the place named after the colon
+        (`folder:PATH`) and never the data root.
     """
 
     title: str
@@ -140,3 +142,4 @@ class DatasetSource:
     terms: str = ""
     archives: Sequence[Archive] = field(default_factory=tuple)
     embedded: bool = False
+    own_place: bool = False

@@ -237,4 +237,6 @@ def test_wrong_names() -> None:
     with pytest.raises(RequestError, match="folder:PATH"):
         load_dataset("folder:", None, partial=False)
     with pytest.raises(RequestError, match="folder:PATH"):
-        load_dataset("folder", None, partial=False)
+        load_dataset("folder", Path(), partial=False)  # the data root is nobody's own folder
+    with pytest.raises(RequestError, match="glyphs is part of the program"):
+        load_dataset("glyphs:here", None, partial=False)

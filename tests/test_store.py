@@ -133,7 +133,8 @@ def test_broken_images_are_all_named_and_nothing_is_left(files: Files, tmp_path:
     assert message.startswith("12 of 19 images cannot be read")
     assert all((path.name in message) == (i < 10) for i, path in enumerate(broken))
     assert "the file is empty" in message
-    assert "and 2 more" in message and "data verify" in message
+    assert "data verify" in message
+    assert message.endswith("and 2 more")
     assert [path for path in (cache / "images").iterdir() if path.is_dir()] == []
 
 

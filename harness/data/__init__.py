@@ -22,10 +22,22 @@ def load_dataset(name: str, root: Path | None, partial: bool, class_cut: str = "
     kind, colon, place = name.partition(":")
     if colon and not place:
         raise RequestError(f"{name} names no place; write {kind}:PATH")
-    # A path alone is what people type first.
-    if not colon and kind not in dataset_names() and Path(name).expanduser().exists():
-        own = "folder" if Path(name).expanduser().is_dir() else "table"
-        raise RequestError(f"{name} is a path, not the name of a dataset; did you mean {own}:{name}?")
+    if not colon:
+        _refuse_path(name)
     source = load_dataset_source(kind)
-    dataset = source.load(Path(place).expanduser() if colon else root, partial)
+    if colon and source.embedded:
+        raise RequestError(f"{name}: {kind} is part of the program and has no place; write {kind}")
+    if colon:
+        root = Path(place).expanduser()
+    elif source.own_place:
+        root = None
+    dataset = source.load(root, partial)
     return half(dataset) if class_cut == "half" else dataset
+
+
+def _refuse_path(name: str) -> None:
+    """A path alone is what people type first for their own images."""
+    path = Path(name).expanduser()
+    if name not in dataset_names() and path.exists():
+        own = "folder" if path.is_dir() else "table"
+        raise RequestError(f"{name} is a path, not the name of a dataset; did you mean {own}:{name}?")

@@ -48,9 +48,10 @@ def refuse_broken(broken: list[RequestError], images: int) -> None:
     """Raises one RequestError for all images that cannot be read: ten by name, the others by their number."""
     if broken:
         named = "\n  ".join(str(error) for error in broken[:10])
-        rest = f"\n  and {len(broken) - 10:,} more; `data verify NAME` lists all" if len(broken) > 10 else ""
+        rest = f"\n  and {len(broken) - 10:,} more" if len(broken) > 10 else ""
         raise RequestError(
-            f"{len(broken):,} of {images:,} images cannot be read; replace or remove them:\n  {named}{rest}"
+            f"{len(broken):,} of {images:,} images cannot be read; replace or remove them "
+            f"(`data verify NAME` lists those of every role):\n  {named}{rest}"
         )
 
 

@@ -93,4 +93,4 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-SOURCE = DatasetSource(title=TITLE, load=load)
+SOURCE = DatasetSource(title=TITLE, load=load, own_place=True)

@@ -155,4 +155,4 @@ def _roles(fields: Mapping[str, str | None]) -> frozenset[str] | None:
     return ROLES.get((fields.get("role") or "").strip().lower())
 
 
-SOURCE = DatasetSource(title=TITLE, load=load)
+SOURCE = DatasetSource(title=TITLE, load=load, own_place=True)

@@ -76,12 +76,13 @@ def datasets(settings: Settings) -> Rows:
 def _dataset(name: str, settings: Settings) -> dict[str, Any]:
     source = load_dataset_source(name)
     ready, note = True, "embedded" if source.embedded else "here"
+    root = None if source.own_place else settings.data
     try:
-        source.load(settings.data, False)
+        source.load(root, False)
     except BenchmarkError as error:
         ready, note = False, str(error).splitlines()[0]
         try:
-            source.load(settings.data, True)
+            source.load(root, True)
             note = f"here in part (--partial): {note}"
         except BenchmarkError:
             pass
