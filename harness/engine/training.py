@@ -73,7 +73,7 @@ def run_training(
     try:
         with torch.random.fork_rng(devices=_cuda_devices(bench.device)):
             progress, embedder = _train(cell, method, bench, report)
-    except (MemoryError, OSError, ImportError, BenchmarkError, torch.OutOfMemoryError):
+    except (MemoryError, OSError, BenchmarkError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if "can't allocate memory" in str(error):  # PyTorch's words on a CPU; it has no class of its own
