@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread a process, as cells have: two processes of several threads each get in each other's way. Set before torch
+# is imported, and handed on to the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
