@@ -191,7 +191,7 @@ class EntryWork:
         return [self.training(repetition.values, fold, repetition.seed) for fold in folds]
 
     def _join(self, repetition: Repetition, test: TestRoles) -> JoinJob | None:
-        """The joined measurement of a seed; None where a fold failed. The folds of the untrained trunk are one."""
+        """The joined measurement of a seed; None where a fold failed."""
         parts = tuple(Measurement((t.key,)) for t in self._trainings(repetition))
         if any(self._status(part) != "ok" for part in parts):
             return None
