@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 #: Fields that tell people what a protocol is and cannot change a number.
-WORDS = ("name", "title", "about")
+WORDS = ("name", "title", "about", "by_hand")
 
 CHOICES = {
     "train_view": ("crop", "jitter", "whole"),
@@ -41,6 +41,8 @@ class Protocol:
     title: str
     about: str = ""
     name: str = ""  # the file's name, set by discovery
+    by_hand: Mapping[str, Any] = field(default_factory=dict)
+    """What the user set of it (`--set`, unusual weights): it marks the folder of the records."""
 
     # -- the network ------------------------------------------------------------------------------------------------
     backbone: str | None = None
@@ -187,8 +189,12 @@ class Protocol:
 
     @property
     def slug(self) -> str:
-        """The protocol's folder in `results/records`."""
-        return self.name
+        """The protocol's folder in `results/records`: its name, and a mark of what was set by hand, since two changes
+        of one protocol are two protocols."""
+        if not self.by_hand:
+            return self.name
+        text = json.dumps(self.by_hand, sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
     def with_backbone(self, backbone: str, weights: str | None) -> Protocol:
         """This protocol with the backbone that the user chose, which then stands in its name.
@@ -252,7 +258,12 @@ class Protocol:
             for dataset, changes in self.per_dataset.items()
         }
         return dataclasses.replace(
-            self, **values, per_dataset=kept, name=f"{self.name}-changed", title=f"{self.title}, changed"
+            self,
+            **values,
+            per_dataset=kept,
+            name=f"{self.name}-changed",
+            title=f"{self.title}, changed",
+            by_hand={**self.by_hand, **values},
         )
 
 
