@@ -145,7 +145,7 @@ def test_no_circles() -> None:
 def test_the_engine_imports_with_torch_torchvision_and_numpy_alone() -> None:
     code = """
 import sys
-for name in ("optuna", "mlflow", "faiss", "ray", "pandas", "matplotlib", "rich", "jinja2", "pooch", "pydantic"):
+for name in ("optuna", "mlflow", "faiss", "ray", "pandas", "matplotlib", "rich", "jinja2", "requests", "pydantic"):
     sys.modules[name] = None  # importing it raises ImportError
 import harness.engine.training, harness.engine.measuring, harness.engine.features
 """
