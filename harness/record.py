@@ -8,7 +8,6 @@ All metrics are fractions in [0, 1]; all times are seconds of wall clock.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import BenchmarkError, RequestError
+from harness.errors import RequestError
+from harness.files import replace_file
+from harness.thumbnails import add_thumbnails
 
 SCHEMA = 1
 Fraction = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
@@ -111,6 +112,8 @@ class Record(Part):
     status: Literal["complete", "incomplete", "failed"]
     why: str = ""
     """One line: why the entry is incomplete or failed."""
+    published_why: str = ""
+    """One line: why there is no row of the published values, or not all of it."""
 
     key: str = ""
     """sha256 of all that the entry's numbers depend on; a record with another key is another entry's."""
@@ -126,6 +129,9 @@ class Record(Part):
     """The dataset's own name, without what marks a partial copy."""
     dataset_title: str
     split: Sha
+    """sha256 of who is in which role."""
+    content: str = ""
+    """sha256 of the images of all roles as they are stored."""
     partial: bool
     shareable: bool
     recall_at: list[int]
@@ -166,12 +172,18 @@ def write_record(results: Path, record: Record, arrays: Mapping[str, npt.NDArray
     """Write a record and its arrays, each replaced whole. Returns the path of the JSON.
 
     arrays: `class_sums` (runs, metrics, classes) float32 and `class_counts` (classes,) int64 over the tuned runs in
-        their order; `published_class_sums` likewise; `metric_names` (metrics,) str; and what pages need.
+        their order; `published_class_sums` likewise; `metric_names` (metrics,) str; and what pages need
+        (`harness.campaign.shown`). `pictures`, with their `picture_ids`, go into the file that all entries of the
+        folder share (`harness.thumbnails`).
     """
     path = place(results, record.protocol, record.dataset, record.method)
     path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {name: array for name, array in arrays.items() if name not in ("pictures", "picture_ids")}
+    if "pictures" in arrays:
+        found = dict(zip(arrays["picture_ids"].tolist(), arrays["pictures"], strict=True))
+        add_thumbnails(path.parent, found, results / ".work" / "pictures.lock")
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **dict(arrays))
+    np.savez_compressed(packed, allow_pickle=False, **kept)
     # The arrays first: a JSON that is there always has its arrays.
     replace_file(path.with_suffix(".npz"), packed.getvalue())
     text = record.model_dump_json(by_alias=True, indent=1)
@@ -213,20 +225,3 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 def read_records(results: Path) -> list[tuple[Path, Record]]:
     """Every record under `results/records`, in the order of their paths."""
     return [(path, read_record(path)) for path in sorted((results / "records").glob("*/*/*.json"))]
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is either the old one or the new one, whole, even after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise BenchmarkError(
-            f"{path} cannot be written: {error.strerror}. Make room or choose another place with --results or "
-            "--cache; what was finished is kept, and the same command goes on"
-        ) from error

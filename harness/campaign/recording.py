@@ -12,9 +12,12 @@ import numpy.typing as npt
 from harness.campaign.choosing import Finalist
 from harness.campaign.entry import Outcome
 from harness.campaign.events import Entry, RepetitionDone, TrialDone
+from harness.campaign.properties import matched_scores, property_arrays
+from harness.campaign.shown import page_arrays
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import published_values, search_space
 from harness.cell import Measurement, MeasurementResult, TrainingResult
+from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
 from harness.protocol import distribution_json
 from harness.record import Finalist as FinalistScores
@@ -31,8 +34,12 @@ def make_record(
     environment: Mapping[str, Any],
     backbone_note: str,
     dataset_facts: Mapping[str, Any],
+    dataset: Dataset | None = None,
 ) -> tuple[Record, Arrays]:
-    """The record of an entry and its arrays (see `harness.record.write_record` for their form)."""
+    """The record of an entry and its arrays (see `harness.record.write_record` for their form).
+
+    dataset: names its images and gives their pictures; without it pages show positions alone.
+    """
     tuned = [r for r in outcome.repetitions if r.kind == "tuned"]
     published = [r for r in outcome.repetitions if r.kind == "published"]
     method, protocol = entry.method, entry.protocol
@@ -73,7 +80,7 @@ def make_record(
         command=entry.command,
         **dataset_facts,
     )
-    return record, _arrays(record, tuned, published, test, store)
+    return record, _arrays(record, tuned, published, test, store, dataset)
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
@@ -168,25 +175,73 @@ def _arrays(
     published: Sequence[RepetitionDone],
     test: TestRoles,
     store: CellStore,
+    dataset: Dataset | None,
 ) -> Arrays:
-    """Per-class sums of every metric for every run: all that the class bootstrap needs."""
+    """Per-class sums of every metric for every run, all that the class bootstrap needs; and what pages show."""
     names = sorted(record.runs[0].metrics) if record.runs else []
-    labels, classes = test.queries.labels, len(test.queries.class_names)
     arrays: Arrays = {"metric_names": np.array(names, dtype=np.str_)}
     for prefix, repetitions in (("", tuned), ("published_", published)):
         cells = [cell for r in repetitions for cell in _measurements(r)]
-        sums = np.zeros((len(cells), len(names), classes), np.float32)
-        counts = np.zeros(classes, np.int64)
-        for i, cell in enumerate(cells):
-            outcomes = store.arrays(cell.key)
-            own = labels[outcomes["query"]]
-            counts = np.bincount(own, minlength=classes)
-            for m, name in enumerate(names):
-                sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=classes)
-        arrays[f"{prefix}class_sums"] = sums
-        if not prefix:
-            arrays["class_counts"] = counts
+        arrays |= {f"{prefix}{name}": array for name, array in _by_run(cells, names, test, store).items()}
+    arrays.pop("published_class_counts")
+    if tuned:
+        arrays |= _of_first(tuned[0], record, names, test, store, dataset)
     return arrays
+
+
+def _by_run(cells: Sequence[Measurement], names: Sequence[str], test: TestRoles, store: CellStore) -> Arrays:
+    """`class_sums` (runs, metrics, classes), `class_counts` (classes,) and, where measured, `half_scores` (runs,
+    metrics, sets): scores on half sets of the test classes with the gallery cut; nan where a run or metric has none."""
+    labels, classes = test.queries.labels, len(test.queries.class_names)
+    sums = np.zeros((len(cells), len(names), classes), np.float32)
+    counts = np.zeros(classes, np.int64)
+    halves: dict[int, npt.NDArray[np.float32]] = {}
+    for i, cell in enumerate(cells):
+        outcomes = store.arrays(cell.key)
+        own = labels[outcomes["query"]]
+        counts = np.bincount(own, minlength=classes)
+        for m, name in enumerate(names):
+            sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=classes)
+        if "half_scores" in outcomes:
+            halves[i] = _half_scores(outcomes, names)
+    found: Arrays = {"class_sums": sums, "class_counts": counts}
+    if halves:
+        absent = np.full_like(next(iter(halves.values())), np.nan)
+        found["half_scores"] = np.stack([halves.get(i, absent) for i in range(len(cells))])
+    return found
+
+
+def _half_scores(outcomes: Arrays, names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """(metrics, sets) in the order of `names`. A measurement names its rows in `half_names`; else they are sorted."""
+    scores = outcomes["half_scores"]
+    rows = outcomes["half_names"].tolist() if "half_names" in outcomes else list(names)
+    found = np.full((len(names), scores.shape[1]), np.nan, np.float32)
+    for row, name in enumerate(rows):
+        if name in names:
+            found[names.index(name)] = scores[row]
+    return found
+
+
+def _of_first(
+    first: RepetitionDone,
+    record: Record,
+    names: Sequence[str],
+    test: TestRoles,
+    store: CellStore,
+    dataset: Dataset | None,
+) -> Arrays:
+    """What pages show of the first repetition: its first fold's embedding, and every fold at the validation's size.
+
+    `matched_scores` (folds, draws, metrics + 1): see `harness.campaign.properties.matched_scores`.
+    """
+    measured = [store.arrays(cell.key) for cell, _ in first.measurements]
+    labels = test.queries.labels
+    gallery = None if test.gallery is None else test.gallery.labels
+    classes = record.development.classes // int(record.settings["folds"])
+    matched = [matched_scores(m, labels, gallery, classes, names, record.recall_at) for m in measured]
+    page = page_arrays(measured[0], test, record.split, dataset)
+    properties = property_arrays(measured[0]["embeddings"], labels, page["map_index"])
+    return page | properties | {"matched_scores": np.stack(matched)}
 
 
 def _measurements(repetition: RepetitionDone) -> Iterable[Measurement]:

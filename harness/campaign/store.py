@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.cell import STATUSES, Cell, CellResult, MeasurementResult, Training, TrainingResult
-from harness.record import replace_file
+from harness.files import replace_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.files import replace_file
 from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.markdown import leaderboard
 from harness.publish.readme import refreshed
 from harness.publish.reported import read_reported
 from harness.publish.rows import read_boards
 from harness.publish.site import site_pages
-from harness.record import replace_file
 
 PAGE = "LEADERBOARD.md"
 SITE = "site"

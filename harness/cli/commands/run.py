@@ -22,8 +22,9 @@ from harness.cli.request import settle
 from harness.cli.settings import Settings
 from harness.cli.terminal import Terminal
 from harness.engine.bench import Bench
+from harness.files import replace_file
 from harness.publish import draw
-from harness.record import Record, replace_file
+from harness.record import Record
 
 
 def main(request: argparse.Namespace) -> int:

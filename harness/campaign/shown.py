@@ -1,0 +1,147 @@
+"""What an entry's page shows of one embedder: a map of test images, and the neighbours of fixed queries.
+
+Everything is of the first repetition's first fold, and every choice of what to show comes from hashes of the split, so
+that all methods on one dataset show the same queries and the same images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.dataset import Dataset, ImageSet
+from harness.engine.bench import TestRoles
+from harness.thumbnails import SIDE, thumbnail
+
+Arrays = dict[str, npt.NDArray[Any]]
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+#: Images on the map: whole classes, as many as fit.
+MAP_IMAGES = 2000
+QUERIES = 50
+NEIGHBOURS = 10
+
+
+def page_arrays(
+    measured: Mapping[str, npt.NDArray[Any]], test: TestRoles, split: str, dataset: Dataset | None
+) -> Arrays:
+    """Arrays for an entry's page from one measurement's arrays (`embeddings`, `query`, perhaps `gallery_embeddings`).
+
+    `map_index` (M,) positions of test images, `map_class` (M,), `map_xy` (M, 2) and `map_share` (2,) the share of
+        variance along each axis (`principal_axes`).
+    `shown_query` (Q,), `shown_query_class` (Q,); `shown_neighbours` (Q, 10) positions in the gallery, nearest first,
+        `shown_class` (Q, 10) and `shown_similarity` (Q, 10) cosine.
+    With a dataset also the images' names, `shown_query_id` and `shown_id`, and where its terms let images be passed on
+    `picture_ids` (P,) and `pictures` (P, 32, 32, 3) uint8.
+    """
+    unit = unit_rows(measured["embeddings"])
+    labels = test.queries.labels
+    index = whole_classes(labels, split, MAP_IMAGES)
+    xy, share = principal_axes(unit[index])
+    query = fixed_queries(measured["query"], labels, split)
+    gallery, gallery_labels = unit, labels
+    if test.gallery is not None:
+        gallery, gallery_labels = unit_rows(measured["gallery_embeddings"]), test.gallery.labels
+    found, similarity = nearest(unit, query, gallery, own=test.gallery is None)
+    arrays: Arrays = {
+        "map_index": index.astype(np.int32),
+        "map_class": labels[index].astype(np.int32),
+        "map_xy": xy.astype(np.float32),
+        "map_share": share[:2].astype(np.float32),
+        "shown_query": query.astype(np.int32),
+        "shown_query_class": labels[query].astype(np.int32),
+        "shown_neighbours": found.astype(np.int32),
+        "shown_class": gallery_labels[found].astype(np.int32),
+        "shown_similarity": similarity.astype(np.float32),
+    }
+    return arrays if dataset is None else arrays | _named(dataset, query, found)
+
+
+def unit_rows(embeddings: npt.NDArray[Any]) -> Floats:
+    """(N, D) float64 rows of unit length; a zero row stays zero."""
+    rows = embeddings.astype(np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1.0))
+
+
+def _by_hash(split: str, names: Sequence[int]) -> list[int]:
+    """Numbers in an order that the split alone decides."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{split}\t{name}".encode()).digest())
+
+
+def whole_classes(labels: npt.NDArray[np.int64], split: str, images: int) -> Positions:
+    """Positions of all images of some classes: in an order made of the split, as many as stay within `images`, and
+    never fewer than two."""
+    sizes = Counter(labels.tolist())
+    chosen: list[int] = []
+    for label in _by_hash(split, sorted(sizes)):
+        if len(chosen) >= 2 and sum(sizes[c] for c in chosen) + sizes[label] > images:
+            break
+        chosen.append(label)
+    return np.flatnonzero(np.isin(labels, chosen))
+
+
+def fixed_queries(scored: Positions, labels: npt.NDArray[np.int64], split: str) -> Positions:
+    """(Q,) at most QUERIES of the scored queries, in increasing order: one a class, then a second of each, ..."""
+    order = _by_hash(split, scored.tolist())
+    seen: Counter[int] = Counter()
+    turn: dict[int, int] = {}
+    for position in order:
+        turn[position] = seen[int(labels[position])]
+        seen[int(labels[position])] += 1
+    return np.array(sorted(sorted(order, key=turn.__getitem__)[:QUERIES]), dtype=np.int64)
+
+
+def nearest(unit: Floats, query: Positions, gallery: Floats, *, own: bool) -> tuple[Positions, Floats]:
+    """Gallery positions and cosine similarities (Q, k) of each query's nearest, k = 10 or all there are.
+
+    own: whether the queries are their own gallery, so that each leaves itself out. Ties go to the lower position, as
+        in `harness.metrics`.
+    """
+    similarity = unit[query] @ gallery.T
+    if own:
+        similarity[np.arange(len(query)), query] = -np.inf
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(gallery) - own)]
+    return order, np.take_along_axis(similarity, order, axis=1)
+
+
+def principal_axes(rows: Floats) -> tuple[Floats, Floats]:
+    """(N, 2) coordinates along the two directions of largest variance, and (D,) every direction's share of it.
+
+    Principal component analysis (Pearson 1901) of the rows themselves; an axis points to where its largest loading is.
+    """
+    centred = rows - rows.mean(axis=0)
+    variance, axes = np.linalg.eigh(centred.T @ centred)
+    variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+    two = axes[:, :2]
+    two = two * np.sign(np.take_along_axis(two, np.abs(two).argmax(axis=0)[None], axis=0))
+    xy = centred @ two
+    xy = np.pad(xy, ((0, 0), (0, 2 - xy.shape[1])))
+    total = float(variance.sum())
+    return xy, variance / total if total > 0 else variance
+
+
+# -- names and pictures -----------------------------------------------------------------------------------------------
+
+
+def _named(dataset: Dataset, query: Positions, found: Positions) -> Arrays:
+    gallery = dataset.test if dataset.gallery is None else dataset.gallery
+    arrays: Arrays = {
+        "shown_query_id": np.array([dataset.test.image_ids[i] for i in query], dtype=np.str_),
+        "shown_id": np.array([[gallery.image_ids[i] for i in row] for row in found], dtype=np.str_),
+    }
+    return arrays | _pictures(dataset.test, query, gallery, found) if dataset.shareable else arrays
+
+
+def _pictures(queries: ImageSet, query: Positions, gallery: ImageSet, found: Positions) -> Arrays:
+    places = {queries.image_ids[i]: (queries, int(i)) for i in query}
+    places |= {gallery.image_ids[i]: (gallery, int(i)) for i in found.ravel()}
+    ids = sorted(places)
+    images = [thumbnail(images.pictures.read(i), SIDE) for images, i in (places[name] for name in ids)]
+    return {"picture_ids": np.array(ids, dtype=np.str_), "pictures": np.stack(images)}
