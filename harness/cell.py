@@ -26,7 +26,9 @@ class Training:
     """Train one embedder and keep the epoch that validates best.
 
     protocol, dataset, method: names, for people and for seeds.
-    protocol_digest, split, weights, source: what those names stood for (weights: sha256, "" from scratch).
+    protocol_digest, split, content, weights, source: what those names stood for (split: who is in which role; content:
+        the images' bytes; weights: sha256, "" from scratch).
+    recall_at: the K whose Recall@K is measured.
     values: the hyperparameters, `lr` and `own_lr` among them where they are searched.
     fold: 0 .. folds - 1.
     seed: 0 in the search, -1, -2, ... where finalists are trained again, 1 .. repetitions afterwards.
@@ -37,6 +39,8 @@ class Training:
     protocol_digest: str
     dataset: str
     split: str
+    content: str
+    recall_at: tuple[int, ...]
     weights: str
     method: str
     source: str

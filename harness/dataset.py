@@ -98,14 +98,17 @@ class Dataset:
                 f"{self.title}: queries and gallery must number the same classes, in one order"
             )
 
+    @property
+    def roles(self) -> dict[str, ImageSet]:
+        """The sets of images by their role: `development`, `test` and, where it is a separate one, `gallery`."""
+        roles = {"development": self.development, "test": self.test}
+        return roles if self.gallery is None else {**roles, "gallery": self.gallery}
+
     @cached_property
     def split(self) -> str:
         """sha256 of the table (role, class, image id): two copies with one hash pose the same question."""
         digest = hashlib.sha256()
-        roles: list[tuple[str, ImageSet]] = [("development", self.development), ("test", self.test)]
-        if self.gallery is not None:
-            roles.append(("gallery", self.gallery))
-        for role, images in roles:
+        for role, images in self.roles.items():
             for label, image in zip(images.labels, images.image_ids, strict=True):
                 digest.update(f"{role}\t{images.class_names[label]}\t{image}\n".encode())
         return digest.hexdigest()

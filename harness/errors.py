@@ -7,6 +7,10 @@ class BenchmarkError(Exception):
     exit_code = 1
 
 
+class DamagedError(BenchmarkError):
+    """A file of ours was cut off or overwritten. It has been put aside: the same command makes it again."""
+
+
 class RequestError(BenchmarkError):
     """The request itself was wrong (a name, a flag, a file's form): nothing was started."""
 

@@ -95,6 +95,7 @@ def training(entry: Entry, values: Mapping[str, Any], fold: int, seed: int, stre
     """A training's cell; `stream` keeps apart cells that share all else."""
     return Training(
         protocol=entry.protocol.name, protocol_digest=entry.protocol_digest, dataset=entry.dataset, split=entry.split,
+        content=entry.content, recall_at=entry.recall_at,
         weights="", method=entry.method.name, source=str(stream), values=values, fold=fold, seed=seed,
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ def untrained_and_trained(name: str, cache: Path, lr: float = 3e-3, **values: fl
     method = load_method(name)
     own = {} if method.own is None else {"own_lr": method.own.published_lr}
     cell = Training(
-        "smoke", "", "few", "", "", name, "", {**method.published, **own, **values}, fold=0, seed=1
+        "smoke", "", "few", "", "", (1,), "", name, "", {**method.published, **own, **values}, fold=0, seed=1
     )
     result, _ = run_training(cell, method, bench)
     assert result.status == "ok", result.error

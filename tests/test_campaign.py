@@ -74,7 +74,7 @@ def rig(glyphs: Dataset, tmp_path: Path) -> Callable[..., Rig]:
 def make_rig(dataset: Dataset, protocol: Protocol, methods: Any, results: Path, cache: Path) -> Rig:
     trunk: Trunk = settle_trunk(protocol, None, None, None)
     chosen = [load_method(m) if isinstance(m, str) else m for m in methods]
-    campaign = Campaign(dataset, trunk, chosen, Places(results), "cpu", 1, 1, "run METHOD")
+    campaign = Campaign(dataset, "c0" * 32, trunk, chosen, Places(results), "cpu", 1, 1, "run METHOD")
     bench, test = prepare(dataset, trunk, cache, "cpu", 1, (), lambda *_: None)
     return Rig(campaign, bench, test, [])
 

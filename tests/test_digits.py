@@ -40,7 +40,7 @@ def study() -> Protocol:
 
 def features() -> Protocol:
     frozen = load_protocol("frozen").with_backbone("convnet", None)
-    return dataclasses.replace(frozen, embedding_size=16, lr=1e-2, resize=32, size=32, **LENGTH)
+    return dataclasses.replace(frozen, embedding_size=16, lr=1e-2, lr_range=None, resize=32, size=32, **LENGTH)
 
 
 # (kind, method) -> validation MAP@R before training and after each epoch, and the mean loss of each epoch.
@@ -70,7 +70,7 @@ def digits(kind: str, name: str, cache: Path) -> tuple[list[float], list[float]]
     bench, _ = prepare(dataset, trunk, cache, "cpu", 1, (), lambda *_: None)
     own = {} if method.own is None else {"own_lr": method.own.published_lr}
     cell = Training(
-        "digits", "", "few", "", "", name, "", {**method.published, **own}, fold=1, seed=3
+        "digits", "", "few", "", "", (1,), "", name, "", {**method.published, **own}, fold=1, seed=3
     )  # fmt: skip
     result, _ = run_training(cell, method, bench)
     assert result.status == "ok", result.error

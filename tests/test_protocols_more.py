@@ -154,7 +154,7 @@ def test_finalists_are_trained_again_before_the_choice(glyphs: Dataset, tmp_path
 def test_the_plan_counts_the_finalists(glyphs: Dataset, tmp_path: Path) -> None:
     def trainings(method: str, **changes: Any) -> int:
         trunk = settle_trunk(tiny("reality_check_2026", **changes), None, None, None)
-        campaign = Campaign(glyphs, trunk, [load_method(method)], Places(tmp_path), "cpu", 1, 1, "run METHOD")
+        campaign = Campaign(glyphs, "c0" * 32, trunk, [load_method(method)], Places(tmp_path), "cpu", 1, 1, "run METHOD")
         return size_of(campaign.entries()[0])[0]
 
     without = trainings("nca", finalists=0, finalist_seeds=0)
@@ -187,7 +187,7 @@ def again(trial: TrialDone, *scores: float, status: str = "ok") -> Finalist:
         trial,
         tuple(
             (
-                Training("p", "d", "g", "s", "", "m", "c", {}, 0, -1 - i),
+                Training("p", "d", "g", "s", "", (1,), "", "m", "c", {}, 0, -1 - i),
                 TrainingResult(status=status, score=score),
             )
             for i, score in enumerate(scores)

@@ -20,7 +20,8 @@ from harness.engine.bench import Bench, TestRoles
 from harness.engine.embedder import Embedder
 from harness.engine.measuring import measure, measure_joined
 from harness.engine.optimizer import build_optimizer
-from harness.engine.training import fold_of, run_training
+from harness.engine.parts import fold_of
+from harness.engine.training import run_training
 from harness.metrics import score
 from harness.protocol import Protocol
 from tests.small import few_glyphs
@@ -39,7 +40,7 @@ def benched(protocol: Protocol, cache: Path) -> tuple[Bench, TestRoles]:
 
 def cell(method: str = "contrastive", fold: int = 0, seed: int = 1, **values: Any) -> Training:
     return Training(
-        "p", "", "few", "", "", method, "", {**load_method(method).published, **values}, fold, seed
+        "p", "", "few", "", "", (1,), "", method, "", {**load_method(method).published, **values}, fold, seed
     )
 
 
@@ -71,7 +72,7 @@ def test_the_reality_check_stops_where_it_did(
 
 def test_the_best_epoch_is_what_is_measured(tmp_path: Path) -> None:
     """A rate that wrecks the network after a first good epoch: the embedder handed on is the good one."""
-    protocol = dataclasses.replace(load_protocol("smoke"), lr=0.05, epochs=3, epoch_steps=10)
+    protocol = dataclasses.replace(load_protocol("smoke"), lr=0.05, lr_range=None, epochs=3, epoch_steps=10)
     bench, _ = benched(protocol, tmp_path)
     result, embedder = run_training(cell("nca"), load_method("nca"), bench)
     assert embedder is not None

@@ -25,7 +25,7 @@ def score(values: dict[str, Any]) -> float:
 def search(
     journal: Path, sampler: str = "tpe", until: int = 8, tell_last: bool = True
 ) -> list[dict[str, Any]]:
-    study = Study(journal, "study", SPACE, PUBLISHED, sampler)
+    study = Study(journal, ("protocol", "dataset", "method", 0), SPACE, PUBLISHED, sampler)
     settings = []
     for number in range(until):
         values = study.setting(number)
@@ -82,7 +82,7 @@ def test_exactly_the_protocols_number_of_trials_is_told(tmp_path: Path) -> None:
     search(tmp_path / "a.journal")
     search(tmp_path / "a.journal")
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "a.journal"))
-    study = optuna.load_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
+    study = optuna.load_study(study_name="a", storage=optuna.storages.JournalStorage(backend))
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE"] * 4 + ["FAIL"] + ["COMPLETE"] * 3
 

@@ -8,23 +8,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.campaign.entry import EntryWork, Outcome, cells_of
+import harness
+from harness.campaign.entry import EntryWork, cells_of
 from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
 from harness.campaign.executors import Executor
 from harness.campaign.jobs import Done, Job
+from harness.campaign.outcome import Outcome
 from harness.campaign.prepare import Trunk
 from harness.campaign.recording import make_record
-from harness.campaign.run import work_off
+from harness.campaign.run import Work, work_off
 from harness.campaign.store import CellStore
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
+from harness.errors import DamagedError, RequestError
 from harness.method import Method
-from harness.record import Record, place, read_record, write_record
+from harness.record import Record, place, read_arrays, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Places:
 class Campaign:
     """Entries to be worked on together.
 
+    content: sha256 of the dataset's images as they are stored (`harness.data.contents`).
     trunk.protocol is the whole protocol; entries hold it as it is on this dataset.
     """
 
     dataset: Dataset
+    content: str
     trunk: Trunk
     methods: Sequence[Method]
     places: Places
@@ -72,21 +76,27 @@ class Campaign:
 
     def recorded(self, entry: Entry) -> Record | None:
         """The entry's complete record, made by the same code, data and protocol; None where there is none."""
-        protocol, method = entry.protocol.slug, entry.method.slug
-        path = place(self.places.results, protocol, entry.dataset_slug, method)
-        if not path.exists():
+        record = self._written(entry)
+        return record if record is not None and record.key == entry.key else None
+
+    def _written(self, entry: Entry) -> Record | None:
+        """The complete record at the entry's place, whatever made it; None where it is not whole: it is made again."""
+        path = place(self.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        try:
+            record = read_record(path)
+            read_arrays(path)
+        except RequestError:
             return None
-        record = read_record(path)
-        return record if record.key == entry.key and record.status == "complete" else None
+        return record if record.status == "complete" else None
 
     def _entry(self, method: Method) -> Entry:
         whole, dataset = self.trunk.protocol, self.dataset
         words = (
-            f"{method.name}\n{method.source}\n{dataset.slug}\n{dataset.split}\n{whole.name}\n{whole.digest}"
-        )
-        words += f"\n{self.trunk.sha256}\n{self.threads}"
+            method.name, method.source, dataset.slug, dataset.split, self.content, dataset.recall_at, whole.name,
+            whole.digest, self.trunk.sha256, self.threads, harness.NUMERICS,
+        )  # fmt: skip
         return Entry(
-            key=hashlib.sha256(words.encode()).hexdigest(),
+            key=hashlib.sha256("\n".join(map(str, words)).encode()).hexdigest(),
             method=method,
             protocol=whole.on(dataset.name),
             protocol_digest=whole.digest,
@@ -94,6 +104,7 @@ class Campaign:
             dataset_slug=dataset.slug,
             dataset_title=dataset.title,
             split=dataset.split,
+            content=self.content,
             recall_at=dataset.recall_at,
             development=(len(dataset.development.class_names), len(dataset.development)),
             test=(len(dataset.test.class_names), len(dataset.test)),
@@ -109,11 +120,13 @@ class Campaign:
         until: float | None = None,
         lost: Callable[[Job, str], None] | None = None,
         waiting: Callable[[Entry], None] | None = None,
+        again: bool = False,
     ) -> list[Record]:
         """Work entries off. Returns their records, in the same order.
 
         until: `time.monotonic()` after which nothing new is started; entries are then incomplete.
         waiting: told of an entry that another command is working on; it is waited for.
+        again: do cells that failed again instead of taking them as they are.
         """
         records: dict[str, Record] = {}
 
@@ -124,7 +137,7 @@ class Campaign:
 
         locks = [self._lock(entry, waiting) for entry in sorted(entries, key=lambda entry: entry.key)]
         try:
-            work = [self._work(entry, test, watcher, records) for entry in entries]
+            work = [self._work(entry, test, watcher, records, again) for entry in entries]
             if not work_off(work, executor, until, lost, landed):
                 self._cut_off(entries, test, watcher, records)
         finally:
@@ -132,18 +145,26 @@ class Campaign:
                 lock.release()
         return [records[entry.key] for entry in entries if entry.key in records]
 
-    def _work(self, entry: Entry, test: TestRoles, watcher: Watcher, records: dict[str, Record]) -> Any:
+    def _work(
+        self, entry: Entry, test: TestRoles, watcher: Watcher, records: dict[str, Record], again: bool
+    ) -> tuple[Work, Callable[[Outcome], None]]:
         watcher(EntryStarted(entry))
+        store = CellStore(self.places.cells)
         work = EntryWork(
-            entry, CellStore(self.places.cells), self.places.studies, self.trunk.sha256, self.threads, watcher
+            entry, store, self.places.studies, self.trunk.sha256, self.threads, watcher, again=again
         )
 
         def finish(outcome: Outcome) -> None:
-            records[entry.key] = self._record(entry, outcome, test, watcher)
+            try:
+                records[entry.key] = self._record(entry, outcome, test, watcher)
+            except DamagedError as error:
+                unfinished = Outcome(status="incomplete", why=str(error))
+                records[entry.key] = self._record(entry, unfinished, test, watcher)
 
         return work.run(test), finish
 
     def _record(self, entry: Entry, outcome: Outcome, test: TestRoles, watcher: Watcher) -> Record:
+        """Make the entry's record and write it, unless it says less than the one that is there."""
         dataset = self.dataset
         record, arrays = make_record(
             entry,
@@ -154,7 +175,8 @@ class Campaign:
             self.trunk.note,
             {"partial": dataset.partial, "shareable": dataset.shareable},
         )
-        write_record(self.places.results, record, arrays)
+        if record.status == "complete" or self._written(entry) is None:
+            write_record(self.places.results, record, arrays)
         watcher(EntryDone(entry, record, arrays))
         return record
 

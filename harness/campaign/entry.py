@@ -13,49 +13,23 @@ from typing import Any, Literal
 
 from harness.campaign.choosing import Finalist, choose, ranked
 from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, TrialDone
-from harness.campaign.jobs import Done, JoinJob, TrainJob
+from harness.campaign.jobs import Done, Job, JoinJob, TrainJob
+from harness.campaign.outcome import Outcome, Repetition, Unfinished
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import Study, published_values, search_space
-from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
+from harness.cell import Cell, CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import TestRoles
 
-Jobs = list[TrainJob | JoinJob]
-Work = Generator[Jobs, Done, Any]
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """One seed of a final stage: which values, and from which search (None: the published ones)."""
-
-    kind: str
-    search: int | None
-    seed: int
-    values: Mapping[str, Any]
-
-
-@dataclass
-class Outcome:
-    """What an entry has come to. `why` says in one line what kept it from being complete."""
-
-    searches: list[list[TrialDone]] = field(default_factory=list)
-    finalists: list[list[Finalist]] = field(default_factory=list)
-    chosen: list[int | None] = field(default_factory=list)
-    repetitions: list[RepetitionDone] = field(default_factory=list)
-    status: Literal["complete", "incomplete", "failed"] = "complete"
-    why: str = ""
-
-
-class Unfinished(Exception):
-    """A stage cannot go on: the method failed on a final training, or the machine lost a cell for good."""
-
-    def __init__(self, status: Literal["incomplete", "failed"], why: str) -> None:
-        super().__init__(why)
-        self.status, self.why = status, why
+Jobs = list[Job]
+Stage = Generator[Jobs, Done, None]
 
 
 @dataclass(frozen=True)
 class EntryWork:
-    """What the stages of one entry share."""
+    """What the stages of one entry share.
+
+    again: do cells that failed again, once, instead of taking them as they are.
+    """
 
     entry: Entry
     store: CellStore
@@ -63,6 +37,8 @@ class EntryWork:
     weights: str
     threads: int
     watcher: Callable[[Event], None]
+    again: bool = False
+    _retried: set[str] = field(default_factory=set)
 
     def run(self, test: TestRoles) -> Generator[Jobs, Done, Outcome]:
         """Every stage. Returns what came of it; an entry that fails says why and raises nothing."""
@@ -77,7 +53,7 @@ class EntryWork:
 
     # -- the search ---------------------------------------------------------------------------------------------------
 
-    def _search(self, outcome: Outcome) -> Work:
+    def _search(self, outcome: Outcome) -> Stage:
         """Independent searches, side by side; a method without ranges has its published values alone."""
         protocol = self.entry.protocol
         space = search_space(self.entry.method, protocol, self.entry.dataset)
@@ -88,8 +64,9 @@ class EntryWork:
         published = published_values(self.entry.method, protocol, self.entry.dataset)
         studies = [
             Study(
-                self.studies / f"{self.entry.key[:24]}-{s}.journal", f"{self.entry.key}-{s}", space, published,
-                protocol.search,
+                self.studies / f"{self.entry.key[:24]}-{s}.journal",
+                (protocol.name, self.entry.dataset_slug, self.entry.method.name, s),
+                space, published, protocol.search,
             )
             for s in range(searches)
         ]  # fmt: skip
@@ -148,15 +125,26 @@ class EntryWork:
 
     # -- the final stage ----------------------------------------------------------------------------------------------
 
-    def _repeat(self, outcome: Outcome, test: TestRoles) -> Work:
+    def _repeat(self, outcome: Outcome, test: TestRoles) -> Stage:
         plan = self._repetitions(outcome)
         yield from self._done([job for repetition in plan for job in self._jobs(repetition, test)])
         joins = [join for repetition in plan if (join := self._join(repetition, test)) is not None]
         yield from self._done(joins)
+        unfinished: list[Unfinished] = []
         for repetition in plan:
-            done = self._repetition(repetition, test)
+            try:
+                done = self._repetition(repetition, test)
+            except Unfinished as end:
+                if repetition.kind == "published" and end.status == "failed":
+                    # The authors' values may well diverge here; that says nothing about the tuned ones.
+                    outcome.published_why = outcome.published_why or end.why
+                else:
+                    unfinished.append(end)
+                continue
             outcome.repetitions.append(done)
             self.watcher(done)
+        if unfinished:
+            raise unfinished[0]
 
     def _repetitions(self, outcome: Outcome) -> list[Repetition]:
         protocol, method = self.entry.protocol, self.entry.method
@@ -170,12 +158,10 @@ class EntryWork:
                 error = next((r.error for t in ended for _, r in t.trainings if r.error), "")
                 raise Unfinished("failed", f"no trial of search {s} gave a score: {error}")
             choices.append((s, trials[chosen].values))
-        plan = [
-            Repetition(
-                "tuned", *choices[(seed - 1) % len(choices)][:1], seed, choices[(seed - 1) % len(choices)][1]
-            )
-            for seed in range(1, protocol.repetitions + 1)
-        ]
+        plan = []
+        for seed in range(1, protocol.repetitions + 1):
+            search, values = choices[(seed - 1) % len(choices)]
+            plan.append(Repetition("tuned", search, seed, values))
         published = published_values(method, protocol, self.entry.dataset)
         return plan + [
             Repetition("published", None, seed, published)
@@ -235,6 +221,8 @@ class EntryWork:
             protocol_digest=entry.protocol_digest,
             dataset=entry.dataset_slug,
             split=entry.split,
+            content=entry.content,
+            recall_at=entry.recall_at,
             weights=self.weights,
             method=entry.method.name,
             source=entry.method.source,
@@ -244,10 +232,10 @@ class EntryWork:
             threads=self.threads,
         )
 
-    def _done(self, jobs: Sequence[TrainJob | JoinJob]) -> Generator[Jobs, Done, Done]:
+    def _done(self, jobs: Sequence[Job]) -> Generator[Jobs, Done, Done]:
         """Results of the jobs' cells: from the store, and the rest asked for. Equal jobs are asked for once."""
         results: Done = {}
-        missing: dict[str, TrainJob | JoinJob] = {}
+        missing: dict[str, Job] = {}
         for job in jobs:
             found = self._stored(job)
             if found is None:
@@ -265,20 +253,28 @@ class EntryWork:
                 raise Unfinished("incomplete", f"fold {job.training.fold}: the cell was lost with its worker")
         return results
 
-    def _stored(self, job: TrainJob | JoinJob) -> Done | None:
+    def _stored(self, job: Job) -> Done | None:
         """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""
         done: Done = {}
         for cell in cells_of(job):
             result = self.store.get(cell)
-            if result is None:
+            if result is None or self._is_retried(cell, result):
                 return None
             done[cell.key] = result
             if result.status != "ok":
                 return done
         return done
 
+    def _is_retried(self, cell: Cell, result: CellResult) -> bool:
+        """Whether a stored failure is forgotten and done again: the first time it is met in a run that asks for it."""
+        if not self.again or result.status != "failed" or cell.key in self._retried:
+            return False
+        self._retried.add(cell.key)
+        self.store.drop(cell.key)
+        return True
 
-def cells_of(job: TrainJob | JoinJob) -> list[Training | Measurement]:
+
+def cells_of(job: Job) -> list[Training | Measurement]:
     """The cells that a job makes."""
     if isinstance(job, JoinJob):
         return [job.measurement]

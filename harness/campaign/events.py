@@ -20,7 +20,8 @@ from harness.record import Record
 class Entry:
     """One method on one dataset under one protocol: the facts that its work, its runs and its record are made of.
 
-    key: sha256 of the method's source, the split and the protocol's digest; one entry, one key, anywhere.
+    key: sha256 of all that the entry's numbers depend on; one entry, one key, anywhere.
+    split, content: sha256 of who is in which role, and of the images' bytes.
     protocol: as it holds on this dataset; `protocol_digest` is that of the whole protocol.
     development, test: (classes, images); recall_at: the dataset's K.
     """
@@ -33,6 +34,7 @@ class Entry:
     dataset_slug: str
     dataset_title: str
     split: str
+    content: str
     recall_at: tuple[int, ...]
     development: tuple[int, int]
     test: tuple[int, int]

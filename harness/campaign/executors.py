@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol as Interface
 
 from harness.campaign.jobs import Done, Job, Workplace, perform
+from harness.errors import BenchmarkError
 
 #: How often a job whose worker died is given to another before its entry is left incomplete.
 ATTEMPTS = 3
@@ -64,8 +65,9 @@ class ProcessExecutor:
                 return self._pool.submit(_perform, job)
             except BrokenProcessPool:
                 self._pool = None
-        raise BrokenProcessPool(
-            "worker processes end as soon as they start; run with --executor local to see why"
+        raise BenchmarkError(
+            "worker processes end as soon as they start; run with --executor local to see why. Finished cells are "
+            "kept, and the same command goes on"
         )
 
     def _start(self) -> ProcessPoolExecutor:

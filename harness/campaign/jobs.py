@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from harness.campaign.store import CellStore
 from harness.cell import CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.discovery import load_method
 from harness.engine.bench import Bench, TestRoles
 from harness.engine.embedder import Embedder
 from harness.engine.measuring import measure, measure_joined
-from harness.engine.training import run_training
+from harness.engine.training import machines_fault, run_training
 from harness.errors import BenchmarkError
 
 Done = dict[str, CellResult]
@@ -89,9 +87,9 @@ def _measured(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementR
     """The measurement; a head that raises on test images fails its own entry, as it would in training."""
     try:
         return measure(embedder, bench, test)
-    except (MemoryError, OSError, BenchmarkError, torch.OutOfMemoryError):
-        raise
     except Exception as error:
+        if machines_fault(error):
+            raise
         return MeasurementResult(status="failed", error=f"{type(error).__name__}: {error}"[:300])
 
 

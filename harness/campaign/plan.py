@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.campaign.campaign import Campaign
-from harness.campaign.entry import EntryWork, Outcome
+from harness.campaign.entry import EntryWork
 from harness.campaign.events import CellDone, Entry, Event
+from harness.campaign.outcome import Outcome
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import search_space
 from harness.engine.bench import Role, TestRoles

@@ -55,10 +55,19 @@ def settle_trunk(
         _demand_weights(protocol, sha256)
     settled = protocol.with_backbone(name, sha256 or None) if free else protocol
     if free:
-        settled = dataclasses.replace(settled, size=spec.size, resize=spec.size)
+        size, resize = (
+            getattr(settled, name) if name in settled.by_hand else spec.size for name in ("size", "resize")
+        )
+        settled = dataclasses.replace(settled, size=size, resize=resize)
+        usual = next((w.sha256 for w in published_weights(name)), None)
+        if sha256 if usual is None else not sha256.startswith(usual):
+            # Not what papers mean when they name the backbone alone: it stands in the records' folder.
+            settled = dataclasses.replace(settled, by_hand={**settled.by_hand, "weights": sha256})
     if override is not None:
         # Another input makes other numbers of the same weights.
-        sha256 += f"-{hashlib.sha256(repr(spec).encode()).hexdigest()[:12]}"
+        stated = hashlib.sha256(repr(spec).encode()).hexdigest()[:12]
+        sha256 += f"-{stated}"
+        settled = dataclasses.replace(settled, by_hand={**settled.by_hand, "input": stated})
     return Trunk(settled, weights, sha256, spec)
 
 
@@ -88,7 +97,7 @@ def prepare(
 ) -> tuple[Bench, TestRoles]:
     """Stores (and features where the backbone does not train) of every role. What is in the cache is not made again."""
     protocol = trunk.protocol.on(dataset.name)
-    maker = _Maker(protocol, trunk, cache, device, progress)
+    maker = _Maker(protocol, trunk, cache, device, threads, progress)
     queries = maker.role("test images", dataset.test)
     gallery = None if dataset.gallery is None else maker.role("gallery images", dataset.gallery)
     bench = Bench(
@@ -111,6 +120,7 @@ class _Maker:
     trunk: Trunk
     cache: Path
     device: str
+    threads: int
     progress: Progress
 
     def role(self, what: str, images: ImageSet) -> Role:
@@ -126,6 +136,6 @@ class _Maker:
 
     def _features(self, what: str, store: ImageStore) -> Path:
         return stored_features(
-            store, self.protocol, self.trunk.weights, self.trunk.input, self.cache, self.device,
+            store, self.protocol, self.trunk.weights, self.trunk.input, self.cache, self.device, self.threads,
             lambda done, all_: self.progress(f"features of {what}", done, all_),
         )  # fmt: skip

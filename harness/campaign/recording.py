@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.campaign.choosing import Finalist
-from harness.campaign.entry import Outcome
 from harness.campaign.events import Entry, RepetitionDone, TrialDone
+from harness.campaign.outcome import Outcome
 from harness.campaign.properties import matched_scores, property_arrays
-from harness.campaign.shown import page_arrays
+from harness.campaign.shown import Read, names_of, page_arrays, pictures_of
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import published_values, search_space
 from harness.cell import Measurement, MeasurementResult, TrainingResult
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
-from harness.protocol import distribution_json
+from harness.engine.inputs import open_store
+from harness.protocol import WORDS, distribution_json
 from harness.record import Finalist as FinalistScores
 from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
 
@@ -38,7 +39,7 @@ def make_record(
 ) -> tuple[Record, Arrays]:
     """The record of an entry and its arrays (see `harness.record.write_record` for their form).
 
-    dataset: names its images and gives their pictures; without it pages show positions alone.
+    dataset: names the test images; without it pages say their positions alone.
     """
     tuned = [r for r in outcome.repetitions if r.kind == "tuned"]
     published = [r for r in outcome.repetitions if r.kind == "published"]
@@ -49,6 +50,7 @@ def make_record(
         protocol=protocol.slug,
         status=outcome.status,
         why=outcome.why,
+        published_why=outcome.published_why,
         key=entry.key,
         method_title=method.title,
         method_kind=method.kind,
@@ -59,6 +61,7 @@ def make_record(
         dataset_name=entry.dataset,
         dataset_title=entry.dataset_title,
         split=entry.split,
+        content=entry.content,
         recall_at=list(entry.recall_at),
         development=Side(classes=entry.development[0], images=entry.development[1]),
         test=Side(classes=entry.test[0], images=entry.test[1]),
@@ -86,7 +89,7 @@ def make_record(
 def _settings(entry: Entry) -> dict[str, Any]:
     """The protocol's fields as they held here; ranges of other methods and datasets are left out."""
     fields = dataclasses.asdict(dataclasses.replace(entry.protocol, spaces={}, per_dataset={}))
-    kept = {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", "title", "about", "name")}
+    kept = {k: v for k, v in fields.items() if k not in ("spaces", "per_dataset", *WORDS)}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()}
 
 
@@ -239,9 +242,25 @@ def _of_first(
     gallery = None if test.gallery is None else test.gallery.labels
     classes = record.development.classes // int(record.settings["folds"])
     matched = [matched_scores(m, labels, gallery, classes, names, record.recall_at) for m in measured]
-    page = page_arrays(measured[0], test, record.split, dataset)
+    page = page_arrays(measured[0], test, record.split)
     properties = property_arrays(measured[0]["embeddings"], labels, page["map_index"])
-    return page | properties | {"matched_scores": np.stack(matched)}
+    page |= properties | {"matched_scores": np.stack(matched)}
+    if dataset is not None:
+        page |= names_of(dataset, page)
+    readers = _readers(record, test, dataset) if record.shareable else {}
+    return page | pictures_of(readers, record.split, page) if readers else page
+
+
+def _readers(record: Record, test: TestRoles, dataset: Dataset | None) -> Mapping[str, Read]:
+    """Where each role's pixels are: with the dataset, else in the role's store; nowhere where that has features."""
+    if dataset is not None:
+        return {role: images.pictures.read for role, images in dataset.roles.items() if role != "development"}
+    if not record.settings["train_backbone"]:
+        return {}
+    roles = (
+        {"test": test.queries} if test.gallery is None else {"test": test.queries, "gallery": test.gallery}
+    )
+    return {name: open_store(role.file).image for name, role in roles.items()}
 
 
 def _measurements(repetition: RepetitionDone) -> Iterable[Measurement]:

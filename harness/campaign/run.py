@@ -11,13 +11,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.campaign.entry import Outcome
 from harness.campaign.executors import ATTEMPTS, Executor
-from harness.campaign.jobs import Done, JoinJob, TrainJob
+from harness.campaign.jobs import Done, Job
+from harness.campaign.outcome import Outcome
+from harness.errors import BenchmarkError, DamagedError
 
-Job = TrainJob | JoinJob
 Work = Generator[list[Job], Done, Outcome]
 
 
@@ -62,61 +61,78 @@ def work_off(
     landed: told of each job that is done, with the position of its entry and its results.
     until: `time.monotonic()` after which no new job is started.
     lost: told of a job that a worker or the machine lost, each time it happens.
-    A job that is lost ATTEMPTS times is left out of the results, and its entry stays incomplete.
+    A job that is lost ATTEMPTS times is left out of the results, and its entry stays incomplete. When a worker dies,
+    every job in flight is lost with it and none can be blamed: they are done again one at a time, which tells the
+    innocent from the one that kills its worker.
     """
     running = [Running(i, work, finish) for i, (work, finish) in enumerate(entries)]
     for entry in running:
         entry.start()
-    flying: dict[Future[Done], tuple[Running, Job]] = {}
-    attempts: dict[str, int] = {}
+    flight = Flight(executor, lost, landed)
     while any(not entry.ended for entry in running):
         late = until is not None and time.monotonic() >= until
         if not late:
-            _fill(running, executor, flying)
-        if late and not flying:
+            flight.fill(running)
+        if late and not flight.flying:
             return False
-        for future in _finished(flying):
-            entry, job = flying.pop(future)
-            entry.flying -= 1
-            _take(entry, job, future, attempts, lost, landed)
+        flight.land()
         for entry in running:
             if not entry.ended and not entry.queue and not entry.flying:
                 entry.advance()
     return True
 
 
-def _fill(running: Iterable[Running], executor: Executor, flying: dict[Future[Done], Any]) -> None:
-    for entry in running:
-        while entry.queue and len(flying) < executor.slots:
-            job = entry.queue.pop(0)
-            future = executor.submit(job)
-            flying[future] = (entry, job)
-            entry.flying += 1
+@dataclass
+class Flight:
+    """The jobs that the executor has, and what became of those that it lost."""
 
+    executor: Executor
+    lost: Callable[[Job, str], None] | None
+    landed: Callable[[int, Job, Done], None] | None
+    flying: dict[Future[Done], tuple[Running, Job]] = field(default_factory=dict)
+    suspects: list[tuple[Running, Job]] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
 
-def _finished(flying: dict[Future[Done], Any]) -> list[Future[Done]]:
-    # A short timeout lets Ctrl-C through on every platform.
-    done, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
-    return sorted(done, key=lambda future: list(flying).index(future))
+    def fill(self, running: Iterable[Running]) -> None:
+        """Give the executor what it has slots for; a suspect only when nothing else is in flight."""
+        if self.suspects:
+            if not self.flying:
+                self._submit(*self.suspects.pop(0))
+            return
+        for entry in running:
+            while entry.queue and len(self.flying) < self.executor.slots:
+                entry.flying += 1
+                self._submit(entry, entry.queue.pop(0))
 
+    def _submit(self, entry: Running, job: Job) -> None:
+        self.flying[self.executor.submit(job)] = (entry, job)
 
-def _take(
-    entry: Running,
-    job: Job,
-    future: Future[Done],
-    attempts: dict[str, int],
-    lost: Callable[[Job, str], None] | None,
-    landed: Callable[[int, Job, Done], None] | None,
-) -> None:
-    """Keep a job's results, or queue it again where the machine lost it."""
-    try:
-        done = future.result()
+    def land(self) -> None:
+        """Wait for a job to end (in short waits, which let Ctrl-C through on every platform) and take what ended."""
+        alone = len(self.flying) == 1
+        done, _ = wait(self.flying, timeout=1.0, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=list(self.flying).index):
+            self._take(future, *self.flying.pop(future), alone)
+
+    def _take(self, future: Future[Done], entry: Running, job: Job, alone: bool) -> None:
+        try:
+            done = future.result()
+        except Exception as error:  # whatever ended it: one job that cannot be done never ends a campaign
+            if isinstance(error, BenchmarkError) and not isinstance(error, DamagedError):
+                raise  # a full disk, a method's file that changed: no job could go on
+            self._lose(entry, job, error, alone)
+            return
+        entry.flying -= 1
         entry.results |= done
-        if landed is not None:
-            landed(entry.order, job, done)
-    except (BrokenProcessPool, MemoryError, OSError, RuntimeError) as error:
-        attempts[job.key] = attempts.get(job.key, 0) + 1
-        if lost is not None:
-            lost(job, f"{type(error).__name__}: {error}")
-        if attempts[job.key] < ATTEMPTS:
-            entry.queue.append(job)
+        if self.landed is not None:
+            self.landed(entry.order, job, done)
+
+    def _lose(self, entry: Running, job: Job, error: Exception, alone: bool) -> None:
+        if self.lost is not None:
+            self.lost(job, f"{type(error).__name__}: {error}")
+        blamed = alone or not isinstance(error, BrokenProcessPool)
+        self.attempts[job.key] = self.attempts.get(job.key, 0) + blamed
+        if self.attempts[job.key] < ATTEMPTS:
+            self.suspects.append((entry, job))
+        else:
+            entry.flying -= 1

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.cell import STATUSES, Cell, CellResult, MeasurementResult, Training, TrainingResult
+from harness.errors import DamagedError
 from harness.files import replace_file
 
 
@@ -60,9 +61,16 @@ class CellStore:
         return result
 
     def arrays(self, key: str) -> dict[str, npt.NDArray[Any]]:
-        """The arrays of a measurement. Raises OSError or ValueError where they are missing or damaged."""
-        with np.load(self.path(key).with_suffix(".npz"), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        """The arrays of a measurement. Raises DamagedError, and forgets the cell, where they cannot be read."""
+        file = self.path(key).with_suffix(".npz")
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
+            self.drop(key)
+            raise DamagedError(
+                f"{file}: cannot be read ({error}); the cell is forgotten, and the same command makes it again"
+            ) from None
 
     def drop(self, key: str) -> None:
         """Forget a cell."""

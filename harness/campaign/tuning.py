@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +64,22 @@ def _inside(distribution: BaseDistribution, value: Any) -> Any:
 
 
 class Study:
-    """One search of one entry: settings by number, told a score each. Numbers run from 0; 0 is the published values."""
+    """One search of one entry: settings by number, told a score each. Numbers run from 0; 0 is the published values.
+
+    seeds: the names that an ask may depend on, besides its number and the trials before it.
+    """
 
     def __init__(
         self,
         journal: Path,
-        name: str,
+        seeds: Sequence[object],
         space: Mapping[str, BaseDistribution],
         published: Mapping[str, Any],
         sampler: str,
     ) -> None:
-        self.name, self.space, self.sampler = name, dict(space), sampler
+        self.seeds, self.space, self.sampler = tuple(seeds), dict(space), sampler
         self.published = dict(published)
-        self._study = _open(journal, name, self.space)
+        self._study = _open(journal, self.space)
 
     def setting(self, number: int) -> dict[str, Any]:
         """The values of trial `number`: those that were asked before, or new ones. Trials are asked in order."""
@@ -88,7 +91,7 @@ class Study:
         return {**self.published, **trials[number].params}
 
     def _ask(self, number: int) -> None:
-        self._study.sampler = make_sampler(self.sampler, seed_of("ask", self.name, number) % 2**32)
+        self._study.sampler = make_sampler(self.sampler, seed_of("ask", *self.seeds, number) % 2**32)
         if number == 0:
             start = {name: self.published[name] for name in self.space}
             self._study.enqueue_trial(start)
@@ -118,14 +121,17 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def _open(journal: Path, name: str, space: Mapping[str, BaseDistribution]) -> optuna.Study:
+def _open(journal: Path, space: Mapping[str, BaseDistribution]) -> optuna.Study:
     """The study in the journal, without a last trial that a crash left half asked; a new one if it cannot be read."""
     journal.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever opens a journal holds its entry's lock, so a lock of Optuna's own is a killed process's: it would be
+    # waited for.
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
     old: list[FrozenTrial] = []
     if journal.exists():
         _end_at_a_line(journal)
         try:
-            study = _study(journal, name)
+            study = _study(journal)
             old = study.get_trials(deepcopy=False)
         except Exception:  # whatever the parser of a damaged journal raises: its content can be asked again
             old = []
@@ -136,7 +142,7 @@ def _open(journal: Path, name: str, space: Mapping[str, BaseDistribution]) -> op
                 return study
             old = old[: next(i for i, t in enumerate(old) if not _is_whole(t, space))]
             journal.unlink()
-    study = _study(journal, name)
+    study = _study(journal)
     for trial in old:
         study.add_trial(trial)
     return study
@@ -153,6 +159,8 @@ def _is_whole(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool
     return trial.state is not TrialState.WAITING and set(trial.params) == set(space)
 
 
-def _study(journal: Path, name: str) -> optuna.Study:
+def _study(journal: Path) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(journal)))
-    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    return optuna.create_study(
+        storage=storage, study_name=journal.stem, direction="maximize", load_if_exists=True
+    )

@@ -3,207 +3,138 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import difflib
-import json
 import os
-import shlex
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from harness.backbones import InputSpec, backbone_names, find_weights
-from harness.backbones.fetching import download_weights
-from harness.backbones.finding import wanted_weights
 from harness.campaign.campaign import Campaign, Places
-from harness.campaign.prepare import Trunk, settle_trunk
-from harness.cli.settings import Settings, read_settings
-from harness.cli.terminal import bytes_bar
+from harness.cli.changes import read_changes
+from harness.cli.lines import entry_line, local, shown
+from harness.cli.settings import Settings
+from harness.cli.weights import check_backbone, settle_weights, with_weights
 from harness.data import load_dataset
+from harness.data.contents import content_digest
 from harness.dataset import Dataset
 from harness.discovery import load_protocol, select_methods
-from harness.errors import MissingError, RequestError
+from harness.engine.parts import images_per_class
+from harness.errors import RequestError
+from harness.method import Method
 from harness.protocol import Protocol
-
-#: Prefix of the `--set` keys that describe unknown weights' input rather than the protocol.
-INPUT = "input_"
+from harness.splits import fold_classes
 
 
-def settle(request: argparse.Namespace) -> tuple[Campaign, Settings]:
-    """The campaign that a command line asks for. Raises RequestError and MissingError; reads no image."""
-    settings = read_settings(request.data, request.cache, request.results)
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What a command line asks for, every name resolved.
+
+    line: makes an entry again on this machine, wherever it is typed; METHOD stands for its method. The campaign's own
+        line, which goes into records, names no place outside the working folder.
+    """
+
+    campaign: Campaign
+    line: str
+
+
+def settle(request: argparse.Namespace, settings: Settings) -> Settled:
+    """Everything that a command line names. Raises RequestError and MissingError before the first image is decoded."""
     plugins = tuple(_plugin(path) for path in request.plugin)
     methods = select_methods(request.methods, plugins)
     device = settle_device(request.device)
+    workers = settle_workers(request, device)
     if request.threads < 1:
         raise RequestError(f"--threads {request.threads}: expected 1 or more")
-    changes, override = _settings(request.set)
-    protocol = None if request.protocol is None else _protocol(request, changes)
     if request.backbone is not None:
-        _check_backbone(request.backbone)
-    # Only now the dataset: its own protocol is needed when none was named.
-    cut = "official" if protocol is None else protocol.class_cut
-    dataset = load_dataset(request.dataset, settings.data, request.partial, cut)
-    if protocol is None:
-        request.protocol = dataset.default_protocol
-        protocol = _protocol(request, changes)
-        if protocol.class_cut != cut:
-            dataset = load_dataset(request.dataset, settings.data, request.partial, protocol.class_cut)
-    trunk = settle_weights(request, protocol, override, settings)
+        check_backbone(request.backbone)
+    pairs = with_weights(request.set, request.weights)
+    changes = read_changes(pairs)
+    dataset, protocol = _dataset_and_protocol(request, changes.values, settings)
+    trunk = settle_weights(request, protocol, changes.input, settings)
+    held = trunk.protocol.on(dataset.name)
+    check_batches(methods, held)
+    fold_classes(np.arange(len(dataset.development.class_names)), 0, held.folds)  # refuses too many folds
     campaign = Campaign(
         dataset=dataset,
+        content=content_digest(dataset, settings.cache),
         trunk=trunk,
         methods=methods,
         places=Places(settings.results),
         device=device,
         threads=request.threads,
-        workers=settle_workers(request, device),
+        workers=workers,
         plugins=plugins,
-        command=_command(request, dataset),
+        command=entry_line(request, pairs, dataset.partial, shown),
     )
-    return campaign, settings
+    return Settled(campaign, entry_line(request, pairs, dataset.partial, local))
+
+
+def _dataset_and_protocol(
+    request: argparse.Namespace, values: Mapping[str, Any], settings: Settings
+) -> tuple[Dataset, Protocol]:
+    """Both; where no protocol is named, only the dataset knows it."""
+    protocol = None if request.protocol is None else load_protocol(request.protocol).changed(values)
+    cut = "official" if protocol is None else protocol.class_cut
+    dataset = load_dataset(request.dataset, settings.data, request.partial, cut)
+    if protocol is None:
+        request.protocol = dataset.default_protocol
+        protocol = load_protocol(request.protocol).changed(values)
+        if protocol.class_cut != cut:
+            dataset = load_dataset(request.dataset, settings.data, request.partial, protocol.class_cut)
+    return dataset, protocol
+
+
+def check_batches(methods: Iterable[Method], protocol: Protocol) -> None:
+    """Raises RequestError that names a method whose groups of images do not fill a batch of the protocol."""
+    for method in methods:
+        images = images_per_class(method, protocol)
+        if protocol.batch_size % images:
+            raise RequestError(
+                f"method {method.name} takes {images} images of a class in a batch, and batch_size "
+                f"{protocol.batch_size} of protocol {protocol.name} is no multiple of that: --set batch_size="
+                f"{-(-protocol.batch_size // images) * images}, or --set method_sets_images_per_class=false"
+            )
 
 
 def settle_device(name: str | None) -> str:
     """The device of that name, or the best there is. Raises RequestError where it is not here."""
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise RequestError(f"--device {name}: expected cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise RequestError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise RequestError(f"--device {name}: expected cpu, cuda or cuda:N")
+    if name != "cpu" and (torch.device(name).index or 0) >= torch.cuda.device_count():
+        raise RequestError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try cpu"
+        )
     return name
 
 
 def settle_workers(request: argparse.Namespace, device: str) -> int:
     """Trainings at once: as many as cores on a CPU, one on a GPU, unless the user says."""
     workers: int | None = getattr(request, "workers", None)
-    if workers is None:
-        return (
-            (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-            if (device == "cpu")
-            else 1
-        )
-    if workers < 1:
+    local_executor = getattr(request, "executor", None) == "local"
+    if workers is not None and workers < 1:
         raise RequestError(f"--workers {workers}: expected 1 or more")
+    if workers is not None and workers > 1 and local_executor:
+        raise RequestError(
+            f"--workers {workers}: --executor local does one training at a time; leave one of the two out"
+        )
+    if workers is None:
+        return 1 if local_executor or device != "cpu" else _cores()
     return workers
 
 
-def settle_weights(
-    request: argparse.Namespace, protocol: Protocol, override: InputSpec | None, settings: Settings
-) -> Trunk:
-    """The protocol's trunk with its weights' file found."""
-    backbone = request.backbone or protocol.backbone
-    if backbone is None:
-        raise RequestError(
-            f"protocol {protocol.name} leaves the backbone free: name one with --backbone (mobilenet_v2, resnet50, "
-            "...; `list backbones` shows them)"
-        )
-    protocol.with_backbone(backbone, None)  # refuses one that the protocol does not allow
-    if request.weights is not None and request.weights.lower() == "none":
-        return settle_trunk(protocol, backbone, None, override)
-    if request.weights is not None:
-        return settle_trunk(protocol, backbone, Path(request.weights), override)
-    if protocol.backbone is not None and protocol.weights is None:
-        return settle_trunk(protocol, backbone, None, override)
-    folders = [settings.cache / "weights"] + ([settings.data / "weights"] if settings.data else [])
-    try:
-        file = find_weights(backbone, protocol.weights, folders)
-    except MissingError as missing:
-        # Only a run is worth a download; a plan says what is missing.
-        if request.command != "run":
-            raise
-        file = _fetch(backbone, protocol, settings, missing)
-    return settle_trunk(protocol, backbone, file, override)
-
-
-def _fetch(backbone: str, protocol: Protocol, settings: Settings, missing: MissingError) -> Path:
-    wanted = wanted_weights(backbone, protocol.weights)
-    if not wanted.addresses:
-        raise MissingError(f"{missing}{_nearest_protocols(protocol)}") from None
-    try:
-        with bytes_bar(f"fetching {wanted.file}") as told:
-            return download_weights(wanted, settings.cache / "weights", told)
-    except MissingError as error:
-        raise MissingError(f"{missing}\n{error}{_nearest_protocols(protocol)}") from None
-
-
-def _nearest_protocols(protocol: Protocol) -> str:
-    if protocol.backbone is None:
-        return ""
-    return (
-        f"\n  Without them, protocols near {protocol.name} that can run: --protocol frozen --backbone mobilenet_v2 "
-        "(any backbone whose weights are here), or --weights FILE"
-    )
-
-
-def _protocol(request: argparse.Namespace, changes: dict[str, str]) -> Protocol:
-    return load_protocol(request.protocol).changed(changes)
-
-
-def _settings(pairs: Sequence[str]) -> tuple[dict[str, str], InputSpec | None]:
-    """`--set` pairs, those of the weights' input apart."""
-    changes: dict[str, str] = {}
-    spec: dict[str, Any] = {}
-    known = [f.name for f in dataclasses.fields(InputSpec)]
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise RequestError(f"--set {pair}: expected NAME=VALUE, such as --set trials=5")
-        if not name.startswith(INPUT):
-            changes[name] = value
-            continue
-        if name.removeprefix(INPUT) not in known:
-            near = difflib.get_close_matches(name, [INPUT + k for k in known], 1)
-            raise RequestError(f"--set {name}: no such thing; expected one of {', '.join(near or known)}")
-        spec[name.removeprefix(INPUT)] = _value(name, value)
-    if not spec:
-        return changes, None
-    if not {"mean", "std"} <= spec.keys():
-        raise RequestError("--set input_...: input_mean and input_std are both needed, such as [0.5,0.5,0.5]")
-    return changes, InputSpec(**spec)
-
-
-def _value(name: str, text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    if isinstance(value, list) and (len(value) != 3 or not all(isinstance(v, int | float) for v in value)):
-        raise RequestError(f"--set {name}={text}: expected three numbers, such as [0.5,0.5,0.5]")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check_backbone(name: str) -> None:
-    names = backbone_names()
-    if name not in names and not name.startswith("timm:"):
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else "`list backbones` shows them"
-        raise RequestError(f"no backbone {name!r}; {hint}")
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plugin(path: str) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise RequestError(f"--plugin {path}: no such file")
+        raise RequestError(f"--plugin {path}: no such file; expected a method's file, such as methods/ms.py")
     return file.resolve()
-
-
-def _command(request: argparse.Namespace, dataset: Dataset) -> str:
-    """The line that makes one entry's record again; METHOD stands for its method."""
-    words = ["--methods", "METHOD", "--dataset", request.dataset, "--protocol", request.protocol]
-    words += ["--partial"] if dataset.partial else []
-    words += [
-        w
-        for flag in ("backbone", "weights")
-        if getattr(request, flag)
-        for w in (f"--{flag}", getattr(request, flag))
-    ]
-    words += [w for pair in request.set for w in ("--set", pair)]
-    words += [w for file in request.plugin for w in ("--plugin", file)]
-    words += ["--threads", str(request.threads)] if request.threads != 1 else []
-    return " ".join(["python run_benchmark.py", *map(shlex.quote, words)])

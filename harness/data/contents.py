@@ -11,7 +11,7 @@ from typing import Protocol as Interface
 from typing import runtime_checkable
 
 from harness.data.parallel import in_order
-from harness.dataset import Pictures
+from harness.dataset import Dataset, Pictures
 from harness.errors import RequestError
 
 
@@ -22,6 +22,18 @@ class Stamped(Interface):
     def stamp(self, index: int) -> str:
         """Place, size and time of change of the file that holds the image."""
         ...
+
+
+def content_digest(dataset: Dataset, cache: Path, workers: int | None = None) -> str:
+    """sha256 of the images of all roles as they are stored, in order: the names of images do not say what is in them.
+
+    Raises RequestError that names the files that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for images in dataset.roles.values():
+        for content in content_hashes(images.pictures, cache, workers):
+            digest.update(f"{content}\n".encode())
+    return digest.hexdigest()
 
 
 def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) -> list[str]:

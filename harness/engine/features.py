@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 import harness
 from harness.backbones import InputSpec, load_backbone
+from harness.data.parallel import in_order
 from harness.data.store import ImageStore
-from harness.engine.inputs import ImageInputs
+from harness.engine.inputs import EVALUATION_BATCH, ImageInputs
 from harness.protocol import Protocol
 from harness.seeding import seed_of
 
@@ -28,15 +29,18 @@ def stored_features(
     spec: InputSpec,
     cache: Path,
     device: str,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Path:
     """File of the pooled stage features `stage0` .. (N, F_s) float32 of every image, computed unless it is there.
 
     The images are seen as in evaluation. Which device computed them is not part of the name: one cache, one answer.
+    threads: of each image batch's arithmetic on a CPU; batches are computed side by side, one a core.
     """
     assert protocol.backbone is not None
     facts = (
-        store.digest, protocol.backbone, protocol.weights, spec, protocol.size, protocol.test_view, harness.NUMERICS,
+        store.digest, protocol.backbone, protocol.weights, spec, protocol.size, protocol.test_view, threads,
+        harness.NUMERICS,
     )  # fmt: skip
     name = hashlib.sha256(repr(facts).encode()).hexdigest()
     file = cache / "features" / f"{name}.safetensors"
@@ -44,11 +48,10 @@ def stored_features(
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock"):
             if not file.exists():
-                _compute(store, protocol, weights, spec, file, torch.device(device), progress)
+                _compute(store, protocol, weights, spec, file, torch.device(device), threads, progress)
     return file
 
 
-@torch.no_grad()
 def _compute(
     store: ImageStore,
     protocol: Protocol,
@@ -56,6 +59,7 @@ def _compute(
     spec: InputSpec,
     file: Path,
     device: torch.device,
+    threads: int,
     progress: Progress | None,
 ) -> None:
     assert protocol.backbone is not None
@@ -63,12 +67,20 @@ def _compute(
         # A network without weights is a random one, the same for everybody.
         torch.manual_seed(seed_of("network", protocol.backbone))
         module = load_backbone(protocol.backbone, weights, protocol.weights, spec).module.to(device).eval()
-    stages: list[list[torch.Tensor]] = []
     inputs = ImageInputs(store, protocol, spec, device)
+    parts = torch.split(torch.arange(len(store)), EVALUATION_BATCH)
+
+    @torch.no_grad()
+    def work(part: int) -> list[torch.Tensor]:
+        torch.set_num_threads(threads)  # of this thread alone: digits depend on it
+        batch = next(inputs.test_batches(parts[part]))
+        return [feature.float().cpu() for feature in module(batch)]
+
+    stages: list[list[torch.Tensor]] = []
     done = 0
-    for batch in inputs.test_batches(torch.arange(len(store))):
-        stages.append([feature.float().cpu() for feature in module(batch)])
-        done += len(batch)
+    for stage in in_order(work, len(parts), None if device.type == "cpu" else 1):
+        stages.append(stage)
+        done += len(stage[0])
         if progress is not None:
             progress(done, len(store))
     joined = {f"stage{i}": torch.cat(parts).contiguous() for i, parts in enumerate(zip(*stages, strict=True))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -17,9 +17,11 @@ from harness.campaign.jobs import Job, Workplace
 from harness.campaign.prepare import prepare
 from harness.cli.boards import board_text, readme_of
 from harness.cli.diary import close_diary, open_diary
-from harness.cli.main import again, say, show
-from harness.cli.request import settle
-from harness.cli.settings import Settings
+from harness.cli.lines import METHOD, again
+from harness.cli.main import say, show
+from harness.cli.places import demand_writable
+from harness.cli.request import Settled, settle
+from harness.cli.settings import Settings, read_settings
 from harness.cli.terminal import Terminal
 from harness.engine.bench import Bench
 from harness.files import replace_file
@@ -29,7 +31,12 @@ from harness.record import Record
 
 def main(request: argparse.Namespace) -> int:
     begun = time.monotonic()
-    campaign, settings = settle(request)
+    settings = read_settings(request.data, request.cache, request.results)
+    demand_writable("--results", settings.results)
+    demand_writable("--cache", settings.cache)
+    settled = settle(request, settings)
+    campaign = settled.campaign
+    _remember(settled)
     entries = campaign.entries()
     kept = {} if request.force else {e.key: r for e in entries if (r := campaign.recorded(e)) is not None}
     to_do = [entry for entry in entries if entry.key not in kept]
@@ -52,7 +59,6 @@ def _work(
     entries: Sequence[Entry],
     begun: float,
 ) -> list[Record]:
-    _remember(campaign)
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True)) as terminal:
         bench, test = prepare(
@@ -70,7 +76,9 @@ def _work(
             terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
 
         try:
-            records = campaign.run(entries, test, executor, watchers, until, lost, waiting)
+            records = campaign.run(
+                entries, test, executor, watchers, until, lost, waiting, again=request.force
+            )
         finally:
             executor.stop()
             watchers.close()
@@ -87,12 +95,14 @@ def _executor(request: argparse.Namespace, campaign: Campaign, bench: Bench) -> 
     return LocalExecutor(workplace) if kind == "local" else ProcessExecutor(workplace, campaign.workers)
 
 
-def _remember(campaign: Campaign) -> None:
-    """Keep each entry's command line beside the cells: `sync` finds entries by them."""
+def _remember(settled: Settled) -> None:
+    """Keep each entry's command line beside the cells, with this machine's paths: `sync` finds entries by them."""
+    campaign = settled.campaign
     campaign.places.commands.mkdir(parents=True, exist_ok=True)
     for entry in campaign.entries():
+        line = settled.line.replace(METHOD, shlex.quote(entry.method.name))
         file = campaign.places.commands / f"{entry.key[:24]}.json"
-        replace_file(file, json.dumps({"command": entry.command}).encode())
+        replace_file(file, json.dumps({"command": line}).encode())
 
 
 def _report(request: argparse.Namespace, settings: Settings, records: Sequence[Record]) -> None:
@@ -109,4 +119,4 @@ def _report(request: argparse.Namespace, settings: Settings, records: Sequence[R
     results = [] if request.results == "results" else ["--results", request.results]
     say(f"diary        {again(['ui', *results])}")
     if any(record.status == "incomplete" for record in records):
-        say(f"to go on     {again(sys.argv[1:])}")
+        say(f"to go on     {again(request.words)}")
