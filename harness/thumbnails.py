@@ -1,6 +1,6 @@
 """Thumbnails: the images that the records of one board show, kept once beside them in `pictures.npz`.
 
-Only of datasets whose terms let their images be passed on. An image is known by its id in its dataset, so what many
+Only of datasets whose terms let their images be passed on. An image is known by its place in the split, so what many
 methods show is kept once, and whoever finishes first has written it for all.
 """
 
@@ -25,6 +25,11 @@ SIDE = 32
 FILE = "pictures.npz"
 
 
+def picture_id(split: str, role: str, position: int) -> str:
+    """The name of an image among the thumbnails: its split's hash, its role (`test`, `gallery`), its position there."""
+    return f"{split[:12]}/{role}/{position}"
+
+
 def thumbnail(image: Pixels, side: int) -> Pixels:
     """An image (H, W, 3) as (side, side, 3): shrunk or grown to fit, on white."""
     height, width = image.shape[:2]
@@ -38,7 +43,7 @@ def thumbnail(image: Pixels, side: int) -> Pixels:
 
 
 def read_thumbnails(folder: Path) -> dict[str, Pixels]:
-    """(SIDE, SIDE, 3) thumbnails by image id, of the records in `folder`; empty where none are kept.
+    """(SIDE, SIDE, 3) thumbnails by `picture_id`, of the records in `folder`; empty where none are kept.
 
     Raises RequestError naming a file that cannot be read.
     """

@@ -12,12 +12,20 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from harness.campaign.properties import compressed, geometry, matched_scores, property_arrays
-from harness.campaign.shown import fixed_queries, page_arrays, principal_axes, unit_rows, whole_classes
+from harness.campaign.shown import (
+    fixed_queries,
+    names_of,
+    page_arrays,
+    pictures_of,
+    principal_axes,
+    unit_rows,
+    whole_classes,
+)
 from harness.data import load_dataset
 from harness.engine.bench import Role, TestRoles
 from harness.metrics import score
 from harness.record import read_arrays, write_record
-from harness.thumbnails import read_thumbnails, thumbnail
+from harness.thumbnails import picture_id, read_thumbnails, thumbnail
 from tests.made_records import made
 
 SPLIT = "5f" * 32
@@ -41,7 +49,7 @@ def roles(labels: npt.NDArray[np.int64], gallery: npt.NDArray[np.int64] | None =
 def test_neighbours_are_the_metrics_own() -> None:
     embeddings, labels = embedded()
     scored = np.arange(len(labels))
-    found = page_arrays({"embeddings": embeddings, "query": scored}, roles(labels), SPLIT, None)
+    found = page_arrays({"embeddings": embeddings, "query": scored}, roles(labels), SPLIT)
     truth = score(torch.from_numpy(embeddings), labels, neighbours=10).neighbours
     assert np.array_equal(found["shown_neighbours"], truth[found["shown_query"]])
     assert np.array_equal(found["shown_class"], labels[found["shown_neighbours"]])
@@ -51,7 +59,7 @@ def test_neighbours_are_the_metrics_own() -> None:
 def test_neighbours_in_a_gallery_apart_leave_nothing_out() -> None:
     embeddings, labels = embedded()
     measured = {"embeddings": embeddings, "query": np.arange(len(labels)), "gallery_embeddings": embeddings}
-    found = page_arrays(measured, roles(labels, labels), SPLIT, None)
+    found = page_arrays(measured, roles(labels, labels), SPLIT)
     assert np.array_equal(found["shown_neighbours"][:, 0], found["shown_query"])
     assert found["shown_similarity"][:, 0] == pytest.approx(1)
 
@@ -61,7 +69,7 @@ def test_the_same_queries_and_the_same_map_for_every_method() -> None:
     arrays = []
     for seed in (0, 1):
         embeddings, labels = embedded(seed)
-        arrays.append(page_arrays({"embeddings": embeddings, "query": scored}, roles(labels), SPLIT, None))
+        arrays.append(page_arrays({"embeddings": embeddings, "query": scored}, roles(labels), SPLIT))
     for name in ("shown_query", "shown_query_class", "map_index", "map_class"):
         assert np.array_equal(arrays[0][name], arrays[1][name])
     labels = np.repeat(np.arange(30), 8)
@@ -136,15 +144,17 @@ def test_thumbnails_are_kept_once_beside_the_records(tmp_path: Path) -> None:
     for method, seed in (("ms", 0), ("nca", 1)):
         noise = np.random.default_rng(seed).normal(size=(len(labels), 8)).astype(np.float32)
         measured = {"embeddings": noise, "query": np.arange(len(labels))}
-        found = page_arrays(measured, roles(labels), SPLIT, dataset)
+        found = page_arrays(measured, roles(labels), SPLIT)
+        found |= names_of(dataset, found) | pictures_of({"test": dataset.test.pictures.read}, SPLIT, found)
         record, arrays = made(method, 0.4)
         path = write_record(tmp_path, record, arrays | found)
         kept = read_arrays(path)
         assert "pictures" not in kept
         pictures = read_thumbnails(path.parent)
-        assert {*kept["shown_query_id"].ravel(), *kept["shown_id"].ravel()} <= pictures.keys()
-        query = int(kept["shown_query"][0])
-        assert np.array_equal(pictures[str(kept["shown_query_id"][0])], dataset.test.pictures.read(query))
+        for position in (*kept["shown_query"], *kept["shown_neighbours"].ravel()):
+            drawn = pictures[picture_id(SPLIT, "test", position)]
+            assert np.array_equal(drawn, dataset.test.pictures.read(int(position)))
+        assert kept["shown_id"][3, 7] == dataset.test.image_ids[kept["shown_neighbours"][3, 7]]
 
 
 def test_a_thumbnail_fits_without_being_squeezed() -> None:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.dataset import Dataset, ImageSet
+from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
-from harness.thumbnails import SIDE, thumbnail
+from harness.thumbnails import SIDE, picture_id, thumbnail
 
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
+#: An image by its position, (H, W, 3) uint8.
+Read = Callable[[int], npt.NDArray[np.uint8]]
 
 #: Images on the map: whole classes, as many as fit.
 MAP_IMAGES = 2000
@@ -28,17 +30,13 @@ QUERIES = 50
 NEIGHBOURS = 10
 
 
-def page_arrays(
-    measured: Mapping[str, npt.NDArray[Any]], test: TestRoles, split: str, dataset: Dataset | None
-) -> Arrays:
+def page_arrays(measured: Mapping[str, npt.NDArray[Any]], test: TestRoles, split: str) -> Arrays:
     """Arrays for an entry's page from one measurement's arrays (`embeddings`, `query`, perhaps `gallery_embeddings`).
 
     `map_index` (M,) positions of test images, `map_class` (M,), `map_xy` (M, 2) and `map_share` (2,) the share of
         variance along each axis (`principal_axes`).
     `shown_query` (Q,), `shown_query_class` (Q,); `shown_neighbours` (Q, 10) positions in the gallery, nearest first,
         `shown_class` (Q, 10) and `shown_similarity` (Q, 10) cosine.
-    With a dataset also the images' names, `shown_query_id` and `shown_id`, and where its terms let images be passed on
-    `picture_ids` (P,) and `pictures` (P, 32, 32, 3) uint8.
     """
     unit = unit_rows(measured["embeddings"])
     labels = test.queries.labels
@@ -49,7 +47,7 @@ def page_arrays(
     if test.gallery is not None:
         gallery, gallery_labels = unit_rows(measured["gallery_embeddings"]), test.gallery.labels
     found, similarity = nearest(unit, query, gallery, own=test.gallery is None)
-    arrays: Arrays = {
+    return {
         "map_index": index.astype(np.int32),
         "map_class": labels[index].astype(np.int32),
         "map_xy": xy.astype(np.float32),
@@ -60,7 +58,6 @@ def page_arrays(
         "shown_class": gallery_labels[found].astype(np.int32),
         "shown_similarity": similarity.astype(np.float32),
     }
-    return arrays if dataset is None else arrays | _named(dataset, query, found)
 
 
 def unit_rows(embeddings: npt.NDArray[Any]) -> Floats:
@@ -130,18 +127,27 @@ def principal_axes(rows: Floats) -> tuple[Floats, Floats]:
 # -- names and pictures -----------------------------------------------------------------------------------------------
 
 
-def _named(dataset: Dataset, query: Positions, found: Positions) -> Arrays:
+def names_of(dataset: Dataset, page: Arrays) -> Arrays:
+    """`shown_query_id` (Q,) and `shown_id` (Q, 10): the images' names in their dataset."""
     gallery = dataset.test if dataset.gallery is None else dataset.gallery
-    arrays: Arrays = {
-        "shown_query_id": np.array([dataset.test.image_ids[i] for i in query], dtype=np.str_),
-        "shown_id": np.array([[gallery.image_ids[i] for i in row] for row in found], dtype=np.str_),
+    return {
+        "shown_query_id": np.array([dataset.test.image_ids[i] for i in page["shown_query"]], dtype=np.str_),
+        "shown_id": np.array(
+            [[gallery.image_ids[i] for i in row] for row in page["shown_neighbours"]], dtype=np.str_
+        ),
     }
-    return arrays | _pictures(dataset.test, query, gallery, found) if dataset.shareable else arrays
 
 
-def _pictures(queries: ImageSet, query: Positions, gallery: ImageSet, found: Positions) -> Arrays:
-    places = {queries.image_ids[i]: (queries, int(i)) for i in query}
-    places |= {gallery.image_ids[i]: (gallery, int(i)) for i in found.ravel()}
-    ids = sorted(places)
-    images = [thumbnail(images.pictures.read(i), SIDE) for images, i in (places[name] for name in ids)]
-    return {"picture_ids": np.array(ids, dtype=np.str_), "pictures": np.stack(images)}
+def pictures_of(readers: Mapping[str, Read], split: str, page: Arrays) -> Arrays:
+    """`picture_ids` (P,) and `pictures` (P, 32, 32, 3) uint8 of everything shown.
+
+    readers: an image of the role `test` and, where it is a separate one, `gallery`, by its position.
+    """
+    found = "gallery" if "gallery" in readers else "test"
+    wanted = {("test", int(i)) for i in page["shown_query"]}
+    wanted |= {(found, int(i)) for i in page["shown_neighbours"].ravel()}
+    drawn = {
+        picture_id(split, role, position): thumbnail(readers[role](position), SIDE)
+        for role, position in sorted(wanted)
+    }
+    return {"picture_ids": np.array(list(drawn), dtype=np.str_), "pictures": np.stack(list(drawn.values()))}
