@@ -206,7 +206,7 @@ def _by_run(cells: Sequence[Measurement], names: Sequence[str], test: TestRoles,
         for m, name in enumerate(names):
             sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=classes)
         if "half_scores" in outcomes:
-            halves[i] = _half_scores(outcomes, names)
+            halves[i] = _half_scores(outcomes, names, test.recall_at)
     found: Arrays = {"class_sums": sums, "class_counts": counts}
     if halves:
         absent = np.full_like(next(iter(halves.values())), np.nan)
@@ -214,14 +214,13 @@ def _by_run(cells: Sequence[Measurement], names: Sequence[str], test: TestRoles,
     return found
 
 
-def _half_scores(outcomes: Arrays, names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """(metrics, sets) in the order of `names`. A measurement names its rows in `half_names`; else they are sorted."""
+def _half_scores(outcomes: Arrays, names: Sequence[str], recall_at: Sequence[int]) -> npt.NDArray[np.float32]:
+    """(metrics, sets) in the order of `names`. A measurement that scored not all of them scored Recall@K."""
     scores = outcomes["half_scores"]
-    rows = outcomes["half_names"].tolist() if "half_names" in outcomes else list(names)
+    rows = names if len(scores) == len(names) else [f"recall_at_{k}" for k in recall_at]
     found = np.full((len(names), scores.shape[1]), np.nan, np.float32)
-    for row, name in enumerate(rows):
-        if name in names:
-            found[names.index(name)] = scores[row]
+    for name, row in zip(rows, scores, strict=True):
+        found[names.index(name)] = row
     return found
 
 
