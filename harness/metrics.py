@@ -85,12 +85,12 @@ def score(
     held: how many similarities may be in memory at a time. No result depends on it.
     Raises RequestError for wrong shapes, embeddings that are not finite, or no query with a relevant item.
     """
-    queries = _unit(embeddings, "embeddings")
+    queries = unit(embeddings, "embeddings")
     wanted = _integers(labels, len(queries), "labels")
     if gallery is None:
         items, relevance = queries, Relevance.among(wanted, queries.device)
     else:
-        items = _unit(gallery, "gallery")
+        items = unit(gallery, "gallery")
         offered = _integers(gallery_labels, len(items), "gallery_labels")
         relevance = Relevance.between(wanted, offered, queries.device)
     _check_sizes(queries, items, recall_at, neighbours, relevance)
@@ -136,7 +136,7 @@ def _outcomes(hits: Tensor, rank: Tensor, count: Tensor, recall_at: Sequence[int
     return torch.stack([*reached, r_precision, map_at_r]).to(torch.float32)
 
 
-def _unit(embeddings: Tensor, name: str) -> Tensor:
+def unit(embeddings: Tensor, name: str) -> Tensor:
     """Rows at unit length in float32, computed in float64; a zero row stays zero: equally far from all."""
     if embeddings.ndim != 2 or not embeddings.is_floating_point() or not embeddings.numel():
         raise RequestError(

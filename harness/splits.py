@@ -1,4 +1,4 @@
-"""Class-disjoint folds of the development classes."""
+"""How classes are divided: class-disjoint folds of the development classes, random halves of the test classes."""
 
 from __future__ import annotations
 
@@ -53,3 +53,18 @@ def fold_images(
     chosen = np.sort(np.asarray(classes))
     index = np.flatnonzero(np.isin(labels, chosen))
     return index, np.searchsorted(chosen, labels[index])
+
+
+def half_sets(classes: int, sets: int = 100, seed: int = 0) -> npt.NDArray[np.bool_]:
+    """(sets, classes) random halves of the test classes (classes // 2 of them), the same for every entry.
+
+    They come in complementary pairs where `classes` is even, so that every class is in equally many.
+    """
+    rng = np.random.default_rng(seed)
+    members = np.zeros((sets, classes), dtype=bool)
+    for row in range(0, sets, 2):
+        shuffled = rng.permutation(classes)
+        members[row, shuffled[: classes // 2]] = True
+        if row + 1 < sets:
+            members[row + 1, shuffled[classes - classes // 2 :]] = True
+    return members

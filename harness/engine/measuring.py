@@ -19,7 +19,8 @@ from torch.nn.functional import normalize
 from harness.cell import MeasurementResult
 from harness.engine.bench import Bench, Role, TestRoles
 from harness.engine.embedder import Embedder
-from harness.metrics import score
+from harness.half_sets import half_set_recall
+from harness.metrics import score, unit
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -75,12 +76,13 @@ def _score(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: fl
         return MeasurementResult(status="nan", error="an embedding of a test image is not finite")
     gallery_labels = None if test.gallery is None else test.gallery.labels
     scores = score(queries, test.queries.labels, gallery, gallery_labels, recall_at=test.recall_at)
-    ended = time.perf_counter()
     arrays: dict[str, npt.NDArray[Any]] = dict(scores.outcomes)
     arrays["query"] = scores.query
+    arrays["half_scores"] = _half_scores(queries, gallery, test, sorted(scores.metrics))
     arrays["embeddings"] = queries.cpu().numpy()
     if gallery is not None:
         arrays["gallery_embeddings"] = gallery.cpu().numpy()
+    ended = time.perf_counter()
     return MeasurementResult(
         status="ok",
         metrics=scores.metrics,
@@ -89,3 +91,21 @@ def _score(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: fl
         seconds={"embedding": embedded - started, "scoring": ended - embedded, "total": ended - started},
         arrays=arrays,
     )
+
+
+def _half_scores(
+    queries: Tensor, gallery: Tensor | None, test: TestRoles, metrics: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """(metrics, sets) Recall@K on half-sets of the test classes; NaN for metrics that are not a Recall@K."""
+    names = ["precision_at_1", *(f"recall_at_{k}" for k in test.recall_at)]
+    recall = half_set_recall(
+        unit(queries, "embeddings"),
+        test.queries.labels,
+        None if gallery is None else unit(gallery, "gallery"),
+        None if test.gallery is None else test.gallery.labels,
+        classes=len(test.queries.class_names),
+        recall_at=(1, *test.recall_at),
+    )
+    nothing = np.full(recall.shape[1], np.nan, np.float32)
+    rows = dict(zip(names, recall, strict=True))
+    return np.stack([rows.get(name, nothing) for name in metrics])

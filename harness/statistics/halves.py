@@ -9,21 +9,6 @@ from harness.statistics.outcomes import Floats, Outcomes
 from harness.statistics.ranks import Bools
 
 
-def half_sets(classes: int, sets: int = 100, seed: int = 0) -> Bools:
-    """(sets, classes) random halves of the test classes (classes // 2 of them), the same for every entry.
-
-    They come in complementary pairs where `classes` is even, so that every class is in equally many.
-    """
-    rng = np.random.default_rng(seed)
-    members = np.zeros((sets, classes), dtype=bool)
-    for row in range(0, sets, 2):
-        shuffled = rng.permutation(classes)
-        members[row, shuffled[: classes // 2]] = True
-        if row + 1 < sets:
-            members[row + 1, shuffled[classes - classes // 2 :]] = True
-    return members
-
-
 def half_set_scores(outcomes: Outcomes, members: Bools) -> Floats:
     """(S, sets) the metric on the queries of each half-set's classes, the gallery whole.
 

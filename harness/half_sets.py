@@ -1,0 +1,71 @@
+"""Half-sets of test classes: what a metric would have been among other distractors.
+
+A bootstrap over classes changes the queries and leaves the gallery as it is, so it is too narrow for Recall@K. Random
+halves of the classes, with the gallery cut to the half, show how much (Shao and Wu, "A general theory for jackknife
+variance estimation", Annals of Statistics 1989).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from harness.ranking import HELD, Relevance, similarity_blocks
+from harness.splits import half_sets
+
+
+def half_set_recall(
+    queries: Tensor,
+    labels: npt.NDArray[np.int64],
+    gallery: Tensor | None,
+    gallery_labels: npt.NDArray[np.int64] | None,
+    *,
+    classes: int,
+    recall_at: Sequence[int],
+    held: int = HELD,
+) -> npt.NDArray[np.float32]:
+    """(metrics, sets) Recall@K of the queries of each of `half_sets(classes)`, the gallery cut to the same classes.
+
+    queries (N, D), gallery (G, D): float32 of unit length; without a gallery the queries are their own.
+    labels, gallery_labels: (N,) and (G,) classes, 0 .. classes - 1. recall_at: the K, in the order of the rows.
+    NaN where no query of a half-set has a relevant item.
+
+    A query's relevant items are of its own class, so whatever else is cut away, its nearest relevant item stays, and
+    its rank is the number of items of the half-set's classes that stand before it: one pass gives all half-sets.
+    """
+    if gallery is None or gallery_labels is None:
+        items, relevance, offered = queries, Relevance.among(labels, queries.device), labels
+    else:
+        items, relevance = gallery, Relevance.between(labels, gallery_labels, queries.device)
+        offered = gallery_labels
+    members = torch.as_tensor(
+        half_sets(classes).T, dtype=torch.float32, device=items.device
+    )  # (classes, sets)
+    kept = members[torch.as_tensor(offered, device=items.device)]  # (G, sets)
+    limits = torch.tensor(recall_at, device=items.device)[:, None, None]
+    found = torch.zeros(len(recall_at), members.shape[1], dtype=torch.float64, device=items.device)
+    asked = torch.zeros(members.shape[1], dtype=torch.float64, device=items.device)
+    own_sets = members[torch.as_tensor(labels, device=items.device)].bool()  # (N, sets)
+    for rows, similarities in similarity_blocks(
+        queries, items, torch.nonzero(relevance.count).flatten(), held
+    ):
+        if relevance.own:
+            similarities[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
+        rank = _before(similarities[:, : len(items)], *relevance.peers(rows)) @ kept
+        mine = own_sets[rows]
+        found += ((rank < limits) & mine).sum(1)
+        asked += mine.sum(0)
+    return (found / asked).to(torch.float32).cpu().numpy()
+
+
+def _before(similarities: Tensor, peers: Tensor, there: Tensor) -> Tensor:
+    """(B, G) 1.0 for the items before the nearest of `peers` (B, n), in the order of `harness.ranking`."""
+    values = similarities.gather(1, peers).masked_fill(~there, -torch.inf)
+    best = values.amax(1, keepdim=True)
+    lowest = peers.masked_fill((values < best) | ~there, similarities.shape[1]).amin(1, keepdim=True)
+    column = torch.arange(similarities.shape[1], device=peers.device)
+    return ((similarities > best) | ((similarities == best) & (column < lowest))).to(torch.float32)
