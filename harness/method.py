@@ -60,13 +60,11 @@ class OwnParameters:
     lr: range of their learning rate, as a multiple of the network's, usually on a log scale.
     published_lr: the multiple that the authors (or their closest released code) use; inside `lr`.
     weight_decay: on these parameters alone; None: what the protocol says (0 except in the Reality Check's).
-    multipliers: extra factors on the rate, by the name of the parameter in the objective.
     """
 
     lr: FloatDistribution
     published_lr: float
     weight_decay: float | None = None
-    multipliers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ that can change a number and stands in every cell and record; tables never mix t
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,22 +15,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import RequestError
+from harness.protocol_rules import faults
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 #: Fields that tell people what a protocol is and cannot change a number.
 WORDS = ("name", "title", "about", "by_hand")
-
-CHOICES = {
-    "train_view": ("crop", "jitter", "whole"),
-    "test_view": ("centre", "whole"),
-    "optimizer": ("rmsprop", "adamw"),
-    "batches": ("passes", "draws"),
-    "fold_rule": ("contiguous", "hashed", "shuffled"),
-    "class_cut": ("official", "half"),
-    "search": ("tpe", "gp", "random"),
-}
 
 
 @dataclass(frozen=True)
@@ -136,51 +126,11 @@ class Protocol:
     """Ranges that replace a method's own, by (method, dataset); the dataset "*" stands for every other."""
 
     def __post_init__(self) -> None:
-        self._check()
-
-    # The checks stand in one place so that a wrong value is named before any image is read.
-    def _check(self) -> None:
-        def refuse(what: str) -> None:
-            raise RequestError(f"protocol {self.name or self.title!r}: {what}")
-
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                refuse(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
-        for name in (
-            "embedding_size", "resize", "size", "batch_size", "images_per_class", "epoch_steps", "evaluate_every",
-            "epochs", "trials", "searches", "repetitions",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                refuse(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.folds < 2:
-            refuse(f"folds is {self.folds}; cross-validation needs 2 or more")
-        for name in ("lr", "batch_size"):
-            if not getattr(self, name) > 0:
-                refuse(f"{name} is {getattr(self, name)}; expected a number above 0")
-        for name in (
-            "patience", "published_repetitions", "weight_decay", "momentum", "finalists", "finalist_seeds",
-        ):  # fmt: skip
-            if getattr(self, name) < 0:
-                refuse(f"{name} is {getattr(self, name)}; expected 0 or more")
-        if self.batch_size % self.images_per_class:
-            refuse(
-                f"batch_size {self.batch_size} is no multiple of images_per_class {self.images_per_class}; "
-                "a batch holds whole groups of one class"
-            )
-        for name in ("crop_area", "crop_ratio", "jitter_scale", "lr_range", "own_lr_range"):
-            pair = getattr(self, name)
-            if pair is not None and not 0 < pair[0] <= pair[1]:
-                refuse(f"{name} is {pair}; expected two numbers above 0, the smaller first")
-        if self.resize < self.size and self.test_view == "centre":
-            refuse(f"size {self.size} does not fit into resize {self.resize}")
-        if (self.own_lr is None) != (self.own_lr_range is None):
-            refuse("own_lr and own_lr_range are set together or not at all")
-        if (self.finalists == 0) != (self.finalist_seeds == 0):
-            refuse("finalists and finalist_seeds are set together or not at all")
+        # All at once when it is made, so that a wrong value is named before any image is read.
+        for fault in faults(self):
+            raise RequestError(f"protocol {self.name or self.title!r}: {fault}")
         for dataset in self.per_dataset:
             self.on(dataset)
-        if self.selection not in ("map_at_r", "recall_at_1", "r_precision"):
-            refuse(f"selection is {self.selection!r}; expected map_at_r, recall_at_1 or r_precision")
 
     @property
     def steps(self) -> int:
@@ -191,10 +141,12 @@ class Protocol:
     def slug(self) -> str:
         """The protocol's folder in `results/records`: its name, and a mark of what was set by hand, since two changes
         of one protocol are two protocols."""
-        if not self.by_hand:
-            return self.name
-        text = json.dumps(self.by_hand, sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        others = {name: value for name, value in self.by_hand.items() if name != "weights"}
+        marks = [(self.by_hand["weights"] or "scratch")[:7]] if "weights" in self.by_hand else []
+        if others:
+            text = json.dumps(others, sort_keys=True)
+            marks.append(hashlib.sha256(text.encode()).hexdigest()[:7])
+        return "-".join([self.name, *marks])
 
     def with_backbone(self, backbone: str, weights: str | None) -> Protocol:
         """This protocol with the backbone that the user chose, which then stands in its name.
@@ -235,23 +187,10 @@ class Protocol:
         """The ranges that replace the method's own on this dataset, or None."""
         return self.spaces.get((method, dataset), self.spaces.get((method, "*")))
 
-    def changed(self, settings: Mapping[str, str]) -> Protocol:
-        """This protocol with `--set name=value` applied: another title and another digest.
-
-        Raises RequestError for a name that is no field (with the nearest one) and for a value of the wrong kind.
-        """
-        if not settings:
+    def changed(self, values: Mapping[str, Any]) -> Protocol:
+        """This protocol with other values of some of its `SETTABLE` fields: another title and another digest."""
+        if not values:
             return self
-        fields = {
-            f.name: f for f in dataclasses.fields(self) if f.name not in (*WORDS, "per_dataset", "spaces")
-        }
-        values: dict[str, Any] = {}
-        for name, text in settings.items():
-            if name not in fields:
-                near = difflib.get_close_matches(name, fields, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}"
-                raise RequestError(f"--set {name}: protocol {self.name} has no such field{hint}")
-            values[name] = _parse(name, text, str(fields[name].type))
         # A field set by hand holds on every dataset.
         kept = {
             dataset: {k: v for k, v in changes.items() if k not in values}
@@ -267,34 +206,15 @@ class Protocol:
         )
 
 
+#: The fields that `--set` may change, and their types as they are written above.
+SETTABLE = {
+    f.name: str(f.type)
+    for f in dataclasses.fields(Protocol)
+    if f.name not in (*WORDS, "per_dataset", "spaces")
+}
+
+
 def distribution_json(distribution: BaseDistribution) -> dict[str, Any]:
     """An Optuna distribution as plain data: its class under `kind`, and its attributes."""
     values = distribution._asdict()
     return {"kind": type(distribution).__name__, **values}
-
-
-def _parse(name: str, text: str, kind: str) -> Any:
-    """The value that a user wrote for a field, in JSON's spelling (`true`, `3`, `1e-3`, `[0.5, 1]`) or as bare text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if text.strip().lower() in ("none", "null") and "None" in kind:
-        return None
-    expected = kind.replace(" | None", "")
-    fits = {
-        "int": type(value) is int,
-        "float": type(value) in (int, float),
-        "bool": type(value) is bool,
-        "str": isinstance(value, str),
-        "tuple[float, float]": isinstance(value, list)
-        and len(value) == 2
-        and all(type(v) in (int, float) for v in value),
-    }
-    if expected == "str" and not isinstance(value, str):
-        return text
-    if not fits.get(expected, False):
-        raise RequestError(f"--set {name}={text}: expected {expected.replace('tuple', 'a pair: ')}")
-    if expected == "tuple[float, float]":
-        return (float(value[0]), float(value[1]))
-    return float(value) if expected == "float" else value

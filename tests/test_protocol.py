@@ -7,10 +7,16 @@ import inspect
 
 import pytest
 
+from harness.cli.changes import read_changes
 from harness.discovery import load_method, load_protocol, method_names, protocol_names
 from harness.errors import RequestError
 from harness.method import contains
 from harness.protocol import Protocol
+
+
+def set_by_hand(protocol: str, **texts: str) -> Protocol:
+    """The protocol as `--set` changes it."""
+    return load_protocol(protocol).changed(read_changes([f"{k}={v}" for k, v in texts.items()]).values)
 
 
 def test_the_reality_check_in_every_number() -> None:
@@ -74,40 +80,57 @@ def test_digest_covers_numbers_and_not_words(name: str) -> None:
 
 def test_set_makes_another_protocol() -> None:
     quick = load_protocol("quick")
-    changed = quick.changed({"trials": "2", "lr": "0.01", "lr_range": "[1e-4, 1]", "flip": "true"})
+    changed = set_by_hand("quick", trials="2", lr="0.01", lr_range="[1e-4, 1]", flip="true")
     assert (changed.trials, changed.lr, changed.lr_range, changed.flip) == (2, 0.01, (1e-4, 1.0), True)
     assert changed.name == "quick-changed" and changed.title.endswith(", changed")
     assert changed.digest != quick.digest
     assert quick.changed({}) is quick
-    assert quick.changed({"lr_range": "none"}).lr_range is None
+    assert set_by_hand("quick", lr_range="none").lr_range is None
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"trails": "5"}, "did you mean trials"),
-        ({"trials": "five"}, "expected int"),
-        ({"trials": "2.5"}, "expected int"),
-        ({"flip": "1"}, "expected bool"),
+        ({"trials": "five"}, "expected a whole number"),
+        ({"trials": "2.5"}, "expected a whole number"),
+        ({"trials": "1e400"}, "expected a whole number"),
+        ({"flip": "1"}, "expected true or false"),
         ({"lr_range": "[1]"}, "expected a pair"),
         ({"lr_range": "[2, 1]"}, "the smaller first"),
-        ({"folds": "1"}, "needs 2 or more"),
+        ({"folds": "1"}, "expected 2 or more"),
         ({"batch_size": "30"}, "no multiple of images_per_class"),
         ({"optimizer": "sgd"}, "expected one of rmsprop, adamw"),
-        ({"selection": "recall"}, "expected map_at_r"),
+        ({"selection": "recall"}, "expected one of map_at_r"),
         ({"own_lr": "0.1"}, "set together"),
         ({"epochs": "0"}, "expected 1 or more"),
         ({"lr": "-1"}, "above 0"),
+        ({"lr": "0.1"}, r"lr 0.1 lies outside lr_range \(0.0001, 0.01\)"),
+        ({"lr": "NaN"}, "above 0"),
+        ({"lr": "Infinity"}, "above 0"),
+        ({"lr_range": "[1e-4, Infinity]"}, "the smaller first"),
+        ({"weight_decay": "NaN"}, "weight_decay is nan; expected 0 or more"),
+        ({"weight_decay": "Infinity"}, "weight_decay is inf"),
+        ({"own_weight_decay": "-1"}, "0 or more"),
+        ({"momentum": "1"}, "below 1"),
+        ({"jitter_rotation": "-5"}, "0 or more"),
+        ({"jitter_scale": "[NaN, 1]"}, "the smaller first"),
+        ({"crop_area": "[0.5, 1.5]"}, "at most 1"),
+        ({"crop_area": "[0, 1]"}, "above 0"),
+        ({"crop_area": "[0.9, 1]", "crop_ratio": "[2, 3]"}, "fits into a square image"),
+        ({"crop_ratio": "[100, 200]"}, "fits into a square image"),
+        ({"weights": "not-hex"}, "sha256"),
         ({"patience": "-1"}, "0 or more"),
+        ({"finalists": "2"}, "set together"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        load_protocol("quick").changed(settings)
+        set_by_hand("quick", **settings)
 
 
 def test_set_wins_over_the_datasets_own() -> None:
-    changed = load_protocol("reality_check").changed({"patience": "1"})
+    changed = set_by_hand("reality_check", patience="1")
     assert changed.on("sop").patience == 1
     assert changed.on("sop").evaluate_every == 20
 

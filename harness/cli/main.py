@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from harness.cli.lines import again
 from harness.cli.parser import parse
+from harness.cli.places import disk_fault
 from harness.errors import BenchmarkError
 
 INTERRUPTED = 130
@@ -26,13 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        say(f"\ninterrupted; what is finished is kept. To go on: {again(words)}")
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`| head`); nothing is wrong.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        fault = disk_fault(error)
+        if fault is None:
+            raise
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except KeyboardInterrupt:
+        say(f"\ninterrupted; what is finished is kept. To go on: {again(words)}")
+        return INTERRUPTED
 
 
 def say(text: str) -> None:
@@ -43,8 +50,3 @@ def say(text: str) -> None:
 def show(value: Any, text: str, as_json: bool) -> None:
     """The result of a command: JSON, or its words, on standard output."""
     print(json.dumps(value, indent=1, allow_nan=False) if as_json else text, flush=True)
-
-
-def again(words: Sequence[str]) -> str:
-    """The command line that a person can type again."""
-    return " ".join(["python run_benchmark.py", *(shlex.quote(word) for word in words)])

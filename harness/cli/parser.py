@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             raise RequestError(f"no command {command!r}; {hint}")
     parser = _parser(command)
     known = parser.parse_args(words)
-    known.command = command
+    known.command, known.words = command, list(arguments)
     return known
 
 
@@ -143,7 +143,9 @@ def _run(parser: Parser) -> None:
     )
     parser.add_argument("--max-hours", type=float, metavar="H", help="start nothing new after so long")
     parser.add_argument(
-        "--force", action="store_true", help="work complete records off again, from the cells that are there"
+        "--force",
+        action="store_true",
+        help="work entries off again from their finished cells, complete ones too; cells that failed are run again",
     )
     parser.add_argument(
         "--tracker", choices=("mlflow", "none"), default="mlflow", help="the diary (default mlflow)"

@@ -21,6 +21,11 @@ class Settings:
     results: Path
     mlflow: str | None
 
+    @property
+    def weights_folders(self) -> list[Path]:
+        """Where weights' files are looked for; what is fetched goes into the first."""
+        return [self.cache / "weights", *([self.data / "weights"] if self.data else [])]
+
 
 def read_settings(data: str | None, cache: str | None, results: str) -> Settings:
     """Settings from flags and from DML_DATA, DML_CACHE and MLFLOW_TRACKING_URI."""

@@ -14,11 +14,13 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, RepetitionDone, TrialDone
 from harness.campaign.plan import size_of
+from harness.protocol_rules import SELECTIONS
 
 
 @contextmanager
@@ -43,7 +45,10 @@ def bytes_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class Terminal:
-    """A watcher that writes to standard error. One bar an entry, with its best validation score so far."""
+    """A watcher that writes to standard error. One bar an entry, with its best validation score so far.
+
+    A bar's clock goes on while a long training says nothing.
+    """
 
     def __init__(self, entries: Sequence[Entry], console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -59,6 +64,7 @@ class Terminal:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
             console=self.console,
             disable=self.plain,
@@ -124,15 +130,20 @@ class Terminal:
         stage = f"search {event.search + 1} trial {event.number}"
         self._stage(event.entry, stage)
         if self.plain:
-            score = "failed" if event.score is None else f"{100 * event.score:.2f}"
+            metric = SELECTIONS[event.entry.protocol.selection]
+            score = "failed" if event.score is None else f"{metric} {100 * event.score:.2f}"
             done = f"{len(self._cells[key])}/{self._sizes[key]} cells"
-            self.say(
-                f"{name}: {stage}: validation MAP@R {score}, best {100 * self._best.get(key, 0):.2f}; {done}"
-            )
+            known = ", ".join(filter(None, [f"validation {score}", self._best_words(event.entry)]))
+            self.say(f"{name}: {stage}: {known}; {done}")
 
     def _stage(self, entry: Entry, stage: str) -> None:
-        best = f"best {100 * self._best[entry.key]:.2f}  " if entry.key in self._best else ""
-        self.progress.update(self._tasks[entry.key], note=f"{best}{stage}")
+        self.progress.update(self._tasks[entry.key], note=f"{self._best_words(entry)}  {stage}".strip())
+
+    def _best_words(self, entry: Entry) -> str:
+        """The best validation score so far by the metric that chooses, in percent; "" before the first."""
+        if entry.key not in self._best:
+            return ""
+        return f"best {SELECTIONS[entry.protocol.selection]} {100 * self._best[entry.key]:.2f}"
 
     def _end(self, event: EntryDone) -> None:
         record = event.record

@@ -46,13 +46,13 @@ def pass_batches(
 ) -> Iterator[Tensor]:
     """The Reality Check's sampler (protocol of Musgrave et al. 2020, section 4 and its code).
 
-    A list is filled with passes over the shuffled classes, `per_class` images of each, up to the whole passes that fit
-    into LIST_LENGTH (one where a pass is longer), then cut into batches; the last, partial one is dropped and a new
-    list is made. A batch that straddles two passes may hold one class twice.
+    A list is filled with passes over the shuffled classes, `per_class` images of each: the whole passes that fit into
+    LIST_LENGTH, or as many as a batch needs where those are more. It is cut into batches; the last, partial one is
+    dropped and a new list is made. A batch that straddles two passes may hold one class twice.
     """
     classes = images_by_class(labels)
     one_pass = per_class * len(classes)
-    passes = max(1, LIST_LENGTH // one_pass)
+    passes = max(-(-batch_size // one_pass), LIST_LENGTH // one_pass)
     while True:
         pieces = [
             take(classes[c], per_class, generator)
@@ -61,9 +61,6 @@ def pass_batches(
         ]
         indices = torch.cat(pieces)
         whole = len(indices) // batch_size * batch_size
-        if not whole:
-            # One pass shorter than a batch: the next list follows on, or training would never see an image.
-            yield from drawn_batches(labels, batch_size, per_class, generator)
         yield from torch.split(indices[:whole], batch_size)
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from harness.campaign.events import Entry, EntryDone
 from harness.campaign.tracking.pages import NOTE, Page, Point, entry_tags, finite, fold_means, named, texts
+from harness.protocol_rules import SELECTIONS
 from harness.record import Record, Run, Trial, place
 from harness.statistics import Interval, incumbent_curve, seed_interval
 
-#: The metrics of the note's table, as people write them.
-TITLES = {"map_at_r": "MAP@R", "r_precision": "R-Precision", "recall_at_1": "Recall@1"}
 NO_BREAK_SPACE = "\u00a0"
 STATUS = {"complete": "FINISHED", "incomplete": "KILLED", "failed": "FAILED"}
 
@@ -85,7 +84,7 @@ def intervals_of(runs: Sequence[Run], joined: bool) -> dict[str, Interval]:
 def interval_points(stage: Stage) -> list[Point]:
     """Every metric's mean; for those of the table, where there are two seeds or more, the ends of the interval."""
     points = [(stage.prefix + name, interval.mean, 0) for name, interval in stage.intervals.items()]
-    for name in [name for name in TITLES if name in stage.intervals]:
+    for name in [name for name in SELECTIONS if name in stage.intervals]:
         interval = stage.intervals[name]
         points.append((f"{stage.prefix}{name}_ci_low", interval.low, 0))
         points.append((f"{stage.prefix}{name}_ci_high", interval.high, 0))
@@ -168,8 +167,8 @@ def number_table(record: Record, stages: Sequence[Stage]) -> list[str]:
     """Means in percent with their intervals, and the sentence that says what the interval covers."""
     if not stages:
         return []
-    names = [name for name in TITLES if name in stages[0].intervals]
-    lines = [f"| | {' | '.join(TITLES[name] for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    names = [name for name in SELECTIONS if name in stages[0].intervals]
+    lines = [f"| | {' | '.join(SELECTIONS[name] for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for stage in stages:
         cells = [percent(stage.intervals[name]) if name in stage.intervals else "–" for name in names]
         # MLflow draws tables without any space between columns.

@@ -100,7 +100,7 @@ def _protocol(name: str, settings: Settings) -> dict[str, Any]:
         note = "any backbone (--backbone)"
     elif protocol.weights is not None:
         try:
-            note = str(find_weights(protocol.backbone, protocol.weights, _folders(settings)))
+            note = str(find_weights(protocol.backbone, protocol.weights, settings.weights_folders))
         except BenchmarkError as error:
             ready, note = False, str(error).splitlines()[0]
     return {
@@ -117,8 +117,4 @@ def _protocol(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def backbones(settings: Settings) -> Rows:
-    return [describe(name, _folders(settings)) for name in backbone_names()]
-
-
-def _folders(settings: Settings) -> list[Path]:
-    return [settings.cache / "weights"] + ([settings.data / "weights"] if settings.data else [])
+    return [describe(name, settings.weights_folders) for name in backbone_names()]

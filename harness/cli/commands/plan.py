@@ -10,10 +10,11 @@ from tabulate import tabulate
 from harness.campaign.plan import Plan, plan
 from harness.cli.main import show
 from harness.cli.request import settle
+from harness.cli.settings import read_settings
 
 
 def main(request: argparse.Namespace) -> int:
-    campaign, _ = settle(request)
+    campaign = settle(request, read_settings(request.data, request.cache, request.results)).campaign
     entries = campaign.entries()
     kept = {entry.key for entry in entries if campaign.recorded(entry) is not None}
     plans = plan(campaign, entries)

@@ -11,63 +11,79 @@ from pathlib import Path
 from typing import Any
 
 from harness.campaign.campaign import Campaign, Places
-from harness.campaign.events import EntryDone, EntryStarted
+from harness.campaign.events import Entry, EntryDone, EntryStarted, Event
 from harness.campaign.plan import replay
-from harness.campaign.tracking import MlflowDiary
 from harness.cli.diary import close_diary, open_diary, tracking_uri
 from harness.cli.main import say, show
 from harness.cli.parser import parse
+from harness.cli.places import demand_writable
 from harness.cli.request import settle
-from harness.cli.settings import read_settings
-from harness.errors import BenchmarkError
+from harness.cli.settings import Settings, read_settings
+from harness.errors import BenchmarkError, RequestError
 from harness.record import place, read_arrays
 
 
 def main(request: argparse.Namespace) -> int:
     settings = read_settings(request.data, request.cache, request.results)
+    demand_writable("--results", settings.results)
+    commands = dict(_commands(settings))
     diary = open_diary(settings)
     told: list[dict[str, Any]] = []
+    outdated: list[str] = []
     faults: list[str] = []
-    for command in _commands(Places(settings.results)):
+    for key, command in commands.items():
         try:
-            campaign, _ = settle(_parsed(command, request))
-            told += _tell(campaign, diary)
+            campaign = settle(_parsed(command, request), settings).campaign
         except BenchmarkError as error:
             # A dataset that is not here, a plugin that is gone: the others can still be told.
             faults.append(f"{command}: {error}")
+            continue
+        (entry,) = campaign.entries()
+        if not entry.key.startswith(key):
+            # Code, images or weights have changed since, so its cells are those of another entry.
+            outdated.append(command)
+        elif events := _events(campaign, entry):
+            for event in (EntryStarted(entry), *events):
+                diary(event)
+            told.append({"entry": entry.name, "recorded": isinstance(events[-1], EntryDone)})
     diary.close()
     faults += close_diary(diary)
     for fault in faults:
         say(fault)
     uri = tracking_uri(settings)
     text = f"the diary at {uri} holds {len(told)} entries: {', '.join(t['entry'] for t in told) or 'none'}"
-    show({"tracking_uri": uri, "entries": told, "faults": faults}, text, request.json)
+    if outdated:
+        text += f"\n{len(outdated)} others ran with code, images or weights that have changed since; they are not told"
+    show({"tracking_uri": uri, "entries": told, "outdated": outdated, "faults": faults}, text, request.json)
     return 1 if faults else 0
 
 
-def _commands(places: Places) -> Iterator[str]:
-    for file in sorted(places.commands.glob("*.json")):
-        yield json.loads(file.read_bytes())["command"]
+def _commands(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each entry that was ever begun: the beginning of its key, and its command line."""
+    folder = Places(settings.results).commands
+    if not folder.is_dir():
+        raise RequestError(
+            f"--results {settings.results}: nothing has been run there ({folder} is not there)"
+        )
+    for file in sorted(folder.glob("*.json")):
+        yield file.stem, json.loads(file.read_bytes())["command"]
 
 
 def _parsed(command: str, request: argparse.Namespace) -> argparse.Namespace:
-    """The command's request, at the places of this one."""
+    """The command's request, at the places of this one. It stays a request of `sync`, which fetches nothing."""
     parsed = parse(shlex.split(command)[2:])
     parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
+    parsed.command = request.command
     return parsed
 
 
-def _tell(campaign: Campaign, diary: MlflowDiary) -> list[dict[str, Any]]:
-    told = []
+def _events(campaign: Campaign, entry: Entry) -> list[Event]:
+    """What the entry's finished cells and its record say, in order; nothing of one that never came to a cell."""
+    events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
-        for entry in campaign.entries():
-            diary(EntryStarted(entry))
-            replay(campaign, entry, Path(folder), diary)
-            record = campaign.recorded(entry)
-            if record is not None:
-                path = place(
-                    campaign.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug
-                )
-                diary(EntryDone(entry, record, read_arrays(path)))
-            told.append({"entry": entry.name, "recorded": record is not None})
-    return told
+        replay(campaign, entry, Path(folder), events.append)
+    record = campaign.recorded(entry)
+    if record is not None:
+        path = place(campaign.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        events.append(EntryDone(entry, record, read_arrays(path)))
+    return events
