@@ -46,7 +46,4 @@ def _own_groups(
     else:
         own_rate = rate * float(cell.values.get(OWN_LEARNING_RATE, own.published_lr))
     decay = protocol.own_weight_decay if own.weight_decay is None else own.weight_decay
-    return [
-        {"params": [p], "lr": own_rate * own.multipliers.get(name, 1.0), "weight_decay": decay}
-        for name, p in learned.items()
-    ]
+    return [{"params": list(learned.values()), "lr": own_rate, "weight_decay": decay}]
