@@ -80,7 +80,7 @@ def test_missing_weights_say_what_would_run(
     def no_network(*_: Any) -> Path:
         raise MissingError("bn_inception-52deb4733.pth could not be fetched\n  https://somewhere: no network")
 
-    monkeypatch.setattr("harness.cli.request.download_weights", no_network)
+    monkeypatch.setattr("harness.cli.weights.download_weights", no_network)
     _, err = said(
         "--dataset",
         "cub",

@@ -19,28 +19,30 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_of(path) for path in FILES}
+FILE_OF = {module_of(path): path for path in FILES}
+MODULES = set(FILE_OF)
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every module that a file imports, and whether only for types."""
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every module that a file imports, and when: "at once", "late" (inside a function), or for "types" alone."""
     tree = ast.parse(path.read_text())
-    typing_only = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
-        for node in ast.walk(branch)
-    }
+    when: dict[int, str] = {}
+    for branch in ast.walk(tree):
+        late = isinstance(branch, ast.FunctionDef | ast.AsyncFunctionDef)
+        types = isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
+        if late or types:
+            when |= {id(node): "types" if types else "late" for node in ast.walk(branch)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, id(node) in typing_only
+                yield alias.name, when.get(id(node), "at once")
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             for alias in node.names:
                 # `from harness.engine import training` is about the module, `from harness.record import Run` its file.
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in MODULES else node.module or "", id(node) in typing_only
+                name = whole if whole in MODULES else node.module or ""
+                yield name, when.get(id(node), "at once")
 
 
 def within(name: str, *packages: str) -> bool:
@@ -51,8 +53,8 @@ def importers(*packages: str) -> set[str]:
     return {
         module_of(path)
         for path in FILES
-        for name, typing_only in imports(path)
-        if not typing_only and within(name, *packages)
+        for name, when in imports(path)
+        if when != "types" and within(name, *packages)
     }
 
 
@@ -124,8 +126,8 @@ def test_no_circles() -> None:
     graph = {
         module_of(path): {
             name
-            for name, typing_only in imports(path)
-            if not typing_only and name in MODULES and name != module_of(path)
+            for name, when in imports(path)
+            if when != "types" and name in MODULES and name != module_of(path)
         }
         for path in FILES
     }
@@ -142,10 +144,38 @@ def test_no_circles() -> None:
         visit(module, ())
 
 
-def test_the_engine_imports_with_torch_torchvision_and_numpy_alone() -> None:
+def test_the_engine_imports_torch_torchvision_numpy_and_three_libraries_of_files_alone() -> None:
+    """Whatever the engine reaches when it is imported. Besides torch, torchvision and numpy that is filelock and
+    safetensors (the cache) and PIL (images)."""
+    allowed = {"torch", "torchvision", "numpy", "filelock", "safetensors", "PIL"}
+    reached, waiting = set(), [name for name in MODULES if within(name, "harness.engine")]
+    foreign = set()
+    while waiting:
+        module = waiting.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        # A module's package is run before it.
+        waiting += [module.rpartition(".")[0]] if "." in module else []
+        for name in (name for name, when in imports(FILE_OF[module]) if when == "at once"):
+            if name in MODULES:
+                waiting.append(name)
+            elif name.partition(".")[0] not in sys.stdlib_module_names:
+                foreign.add((module, name.partition(".")[0]))
+    assert not {(module, name) for module, name in foreign if name not in allowed}
+    assert {name for _, name in foreign} >= {"torch", "numpy"}, "the walk sees imports"
+
+
+def test_the_engine_imports_where_nothing_else_is_installed() -> None:
+    """Blocked: tracking (mlflow), search (optuna, whose distributions only methods need), tables and pages (pandas,
+    matplotlib, pydantic, jinja2, rich, tabulate), the network (requests, pooch), and what is optional (faiss, ray,
+    timm, scipy)."""
     code = """
 import sys
-for name in ("optuna", "mlflow", "faiss", "ray", "pandas", "matplotlib", "rich", "jinja2", "requests", "pydantic"):
+for name in (
+    "mlflow", "optuna", "pandas", "matplotlib", "pydantic", "jinja2", "rich", "tabulate", "requests", "pooch",
+    "faiss", "ray", "timm", "scipy", "psutil", "platformdirs",
+):
     sys.modules[name] = None  # importing it raises ImportError
 import harness.engine.training, harness.engine.measuring, harness.engine.features
 """
