@@ -15,9 +15,9 @@ from harness.publish.flags import bound_of, flags
 from harness.publish.markdown import leaderboard
 from harness.publish.reported import LAYOUTS, read_reported, recall_of
 from harness.publish.rows import make_board, read_boards
-from harness.publish.tables import Table, study_table
+from harness.publish.tables import Table, recall_note, study_table
 from harness.record import Record, Run, write_record
-from harness.statistics import Outcomes, two_way_interval
+from harness.statistics import Outcomes, half_set_scores, half_sets, outcomes_of, two_way_interval
 from tests.made_records import METRICS, floor, made
 
 ROOT = Path(__file__).parents[1]
@@ -92,7 +92,8 @@ def test_a_cell_is_the_mean_over_folds_and_then_repetitions() -> None:
     assert found["MAP@R (ensemble of 4, 256-d)"] == "50.00 ± 0.00"
     sums = np.array([[28.0, 38.0], [30.0, 40.0]])
     interval = two_way_interval(Outcomes("", sums, np.array([100, 100]), np.zeros(2), np.array([1, 2])))
-    assert found["MAP@R over seeds and classes"] == f"[{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+    assert interval.low < 0  # a score is not, so its interval begins at 0
+    assert found["MAP@R over seeds and classes"] == f"[0.00, {100 * interval.high:.2f}]"
 
 
 def test_verdicts_need_two_entries_and_come_from_one_model() -> None:
@@ -221,6 +222,13 @@ def test_partial_data_never_stands_beside_whole_data_numbers(tmp_path: Path) -> 
     assert "Measured:" not in index
 
 
+def test_a_title_says_partial_once() -> None:
+    told = made("ms", 0.3, partial=True, dataset_title="CUB, partial (127 classes)")
+    silent = made("ms", 0.3, partial=True, dataset_title="CUB")
+    assert make_board("b", [told]).dataset_title == "CUB, partial (127 classes)"
+    assert make_board("b", [silent]).dataset_title == "CUB (partial)"
+
+
 def test_two_digests_of_one_dataset_get_two_measured_tables(tmp_path: Path) -> None:
     for record, arrays in (
         made("ms", 0.3, dataset="cub", **CUB),
@@ -230,6 +238,42 @@ def test_two_digests_of_one_dataset_get_two_measured_tables(tmp_path: Path) -> N
     first, second, reported, *_ = tables_of(leaderboard(read_boards(tmp_path), read_reported(tmp_path)))
     assert [cell == "—" for cell in first[1][1:]] != [cell == "—" for cell in second[1][1:]]
     assert reported[1:] == words_of(CUB_AND_CARS)
+
+
+def with_halves(method: str, noise: float) -> tuple[Record, dict[str, np.ndarray]]:
+    """A record whose Recall@1 on half-sets with the gallery cut varies by `noise` more than with the gallery whole."""
+    record, arrays = made(method, 0.4)
+    told = outcomes_of(record, arrays, "recall_at_1")
+    whole = half_set_scores(told, half_sets(len(told.counts))).mean(axis=0)
+    more = np.random.default_rng(0).normal(0, noise, whole.shape)
+    scores = np.full((len(record.runs), len(METRICS), len(whole)), np.nan, np.float32)
+    scores[:, METRICS.index("recall_at_1")] = whole + more
+    return record, {**arrays, "half_scores": scores}
+
+
+def test_recall_is_widened_by_what_half_sets_measured_and_the_verdict_is_not() -> None:
+    plain, same, more = (
+        make_board("b", [entry]) for entry in (made("ms", 0.4), with_halves("ms", 0), with_halves("ms", 0.02))
+    )
+    name = "separated_recall_at_1"
+    row = more.row("ms", "tuned")
+    assert f"{name}_widening" not in plain.frame
+    assert same.row("ms", "tuned")[f"{name}_widening"] == pytest.approx(1, abs=1e-3)
+    factor = row[f"{name}_widening"]
+    assert factor > 1.2
+    for metric in ("recall_at_1", "precision_at_1"):
+        widths = [
+            board.row("ms", "tuned")[f"separated_{metric}_high"]
+            - board.row("ms", "tuned")[f"separated_{metric}_low"]
+            for board in (plain, same, more)
+        ]
+        assert widths[1] == pytest.approx(widths[0], rel=1e-3)
+        assert 1.1 * widths[0] < widths[2] < (factor + 0.01) * widths[0]
+    for end in ("low", "high"):
+        verdict = f"separated_map_at_r_{end}"
+        assert row[verdict] == plain.row("ms", "tuned")[verdict]
+    assert "were not scored on half-sets" in recall_note([plain])
+    assert f"widened by {factor:.2f}" in recall_note([more])
 
 
 def test_the_note_says_what_is_covered_and_what_is_not() -> None:

@@ -24,6 +24,7 @@ from harness.statistics import (
     Interval,
     Outcomes,
     compare,
+    measured_widening,
     outcomes_of,
     seed_interval,
     two_way_interval,
@@ -71,7 +72,9 @@ class Board:
 
     @property
     def dataset_title(self) -> str:
-        return self.first.dataset_title + (" (partial)" if self.first.partial else "")
+        """The dataset's title, which says it where the copy is partial."""
+        title = self.first.dataset_title
+        return f"{title} (partial)" if self.first.partial and "partial" not in title else title
 
     @property
     def title(self) -> str:
@@ -168,10 +171,20 @@ def _scores(record: Record, arrays: Arrays, variant: str) -> dict[str, float]:
                 interval = seed_interval(values)
                 found[f"{view}_{metric}"] = interval.mean
                 found |= _ends(f"{view}_{metric}_seed", interval)
-    for metric in STUDY:
+    for metric in (*STUDY, *(f"recall_at_{k}" for k in record.recall_at)):
         if (told := outcomes(record, arrays, variant, metric)) is not None:
-            found |= _ends(f"separated_{metric}", two_way_interval(told))
+            found |= _both(record, arrays, variant, metric, told)
     return found
+
+
+def _both(record: Record, arrays: Arrays, variant: str, metric: str, told: Outcomes) -> dict[str, float]:
+    """The interval over repetitions and classes; where half-sets were scored, widened by what they measured."""
+    factor = measured_widening(*_side(record, arrays, variant), metric, told)
+    name = f"separated_{metric}"
+    interval = two_way_interval(told, widening=factor or 1.0)
+    # A score is never below 0 or above 1, whatever Student's t allows.
+    found = {f"{name}_low": max(interval.low, 0.0), f"{name}_high": min(interval.high, 1.0)}
+    return found if factor is None else {**found, f"{name}_widening": factor}
 
 
 def _ends(name: str, interval: Interval) -> dict[str, float]:
@@ -189,9 +202,7 @@ def values_of(runs: Sequence[Run], metric: str, view: str) -> list[float]:
 
 def outcomes(record: Record, arrays: Arrays, variant: str, metric: str) -> Outcomes | None:
     """What the class bootstrap needs of one metric, or None where the record keeps no class sums of it."""
-    if variant == PUBLISHED:
-        record = record.model_copy(update={"runs": record.published_runs})
-        arrays = {**arrays, "class_sums": arrays.get("published_class_sums", np.empty((0, 0, 0)))}
+    record, arrays = _side(record, arrays, variant)
     if metric not in [str(name) for name in arrays.get("metric_names", ())] or not record.runs:
         return None
     if len(arrays["class_sums"]) != len(record.runs):
@@ -200,6 +211,20 @@ def outcomes(record: Record, arrays: Arrays, variant: str, metric: str) -> Outco
             f"for {len(record.runs)} runs; run the entry again"
         )
     return outcomes_of(record, arrays, metric)
+
+
+def _side(record: Record, arrays: Arrays, variant: str) -> tuple[Record, Arrays]:
+    """The record and its arrays as they are, or with the runs at the published values in their place."""
+    if variant == TUNED:
+        return record, arrays
+    by_run = ("class_sums", "half_scores")
+    shared = {name: array for name, array in arrays.items() if name not in by_run}
+    own = {name: arrays[f"published_{name}"] for name in by_run if f"published_{name}" in arrays}
+    return record.model_copy(update={"runs": record.published_runs}), {
+        "class_sums": np.empty(0),
+        **shared,
+        **own,
+    }
 
 
 # -- verdicts ----------------------------------------------------------------------------------------

@@ -209,7 +209,29 @@ def recall_note(boards: Sequence[Board]) -> str:
     return (
         f"Percent, {single(boards[0])}, mean over {boards[0].folds} folds; ± is the half width of Student's "
         f"95 % interval over {seeds}, so it covers neither the search nor other test classes; no verdict is "
-        f"drawn from this table. {identity(boards)}"
+        f"drawn from this table. {widening_note(boards)} {identity(boards)}"
+    )
+
+
+def widening_note(boards: Sequence[Board]) -> str:
+    """Whether intervals of Recall@K over classes allow for a gallery of other classes."""
+    names = [
+        f"separated_{metric}_widening"
+        for board in boards
+        for metric in board.recall
+        if f"separated_{metric}_widening" in board.frame
+    ]
+    factors = [float(v) for b in boards for name in names if name in b.frame for v in b.frame[name].dropna()]
+    if not factors:
+        return (
+            "Intervals of Recall@K over test classes keep the gallery's other classes fixed and are too narrow: "
+            "these entries were not scored on half-sets of the classes."
+        )
+    low, high = f"{min(factors):.2f}", f"{max(factors):.2f}"
+    by = low if low == high else f"{low} to {high}"
+    return (
+        f"Intervals of Recall@K over test classes are widened by {by}, which half-sets of the classes with the "
+        "gallery cut have measured, because other classes in the gallery would move it too."
     )
 
 

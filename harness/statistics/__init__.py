@@ -5,7 +5,7 @@ Every function says what it resamples and where it comes from. All metrics are f
 
 from harness.splits import half_sets
 from harness.statistics.comparison import Comparison, compare
-from harness.statistics.halves import half_set_ratio, half_set_scores
+from harness.statistics.halves import half_set_ratio, half_set_scores, measured_widening
 from harness.statistics.intervals import Interval, seed_interval, two_way_interval
 from harness.statistics.outcomes import Outcomes, outcomes_of
 from harness.statistics.planning import probability_of_improvement, separable_difference
@@ -25,6 +25,7 @@ __all__ = [
     "half_set_scores",
     "half_sets",
     "incumbent_curve",
+    "measured_widening",
     "outcomes_of",
     "probability_of_improvement",
     "rank_intervals",

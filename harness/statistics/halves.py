@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import numpy.typing as npt
 
 from harness.errors import RequestError
-from harness.statistics.outcomes import Floats, Outcomes
+from harness.splits import half_sets
+from harness.statistics.outcomes import Floats, Outcomes, whole_repetitions
 from harness.statistics.ranks import Bools
+
+if TYPE_CHECKING:
+    from harness.record import Record
+
+#: Precision at 1 is Recall@1 under another name.
+SAME = {"precision_at_1": "recall_at_1"}
 
 
 def half_set_scores(outcomes: Outcomes, members: Bools) -> Floats:
@@ -36,3 +47,23 @@ def half_set_ratio(cut: Floats, whole: Floats) -> float:
         )
     bare = float(whole.mean(axis=0).std(ddof=1))
     return max(1.0, float(cut.mean(axis=0).std(ddof=1)) / bare) if bare > 0 else 1.0
+
+
+def measured_widening(
+    record: Record, arrays: Mapping[str, npt.NDArray[Any]], metric: str, outcomes: Outcomes
+) -> float | None:
+    """`half_set_ratio` of a recorded entry's metric; None where its half-sets were not scored.
+
+    arrays: with `half_scores` (runs, metrics, sets), the gallery cut to each of `half_sets(classes)`, in the order of
+        `metric_names`. outcomes: of the same metric and the same runs (`outcomes_of`).
+    """
+    names = [str(name) for name in arrays["metric_names"]]
+    for name in (metric, SAME.get(metric)):
+        if "half_scores" in arrays and name in names:
+            scores = np.asarray(arrays["half_scores"][:, names.index(name)], dtype=np.float64)
+            cut = np.stack([scores[rows].mean(axis=0) for rows in whole_repetitions(record.runs).values()])
+            scored = ~np.isnan(cut).any(axis=0)
+            if scored.sum() > 1:
+                members = half_sets(len(outcomes.counts), sets=cut.shape[1])[scored]
+                return half_set_ratio(cut[:, scored], half_set_scores(outcomes, members))
+    return None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.errors import RequestError
 
 if TYPE_CHECKING:
-    from harness.record import Record
+    from harness.record import Record, Run
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,23 +72,29 @@ def outcomes_of(
     if metric not in names:
         raise RequestError(f"{record.method}: its record has no {metric!r}; it has {', '.join(names)}")
     of_metric = np.asarray(arrays["class_sums"], dtype=np.float64)[:, names.index(metric)]
-    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, run in enumerate(record.runs):
-        if (run.fold is None) == joined:
-            rows[run.search or 0, run.seed].append(row)
-    folds = max((len(of_one) for of_one in rows.values()), default=0)
-    whole = sorted(key for key, of_one in rows.items() if len(of_one) == folds)
-    if not whole:
+    rows = whole_repetitions(record.runs, joined=joined)
+    if not rows:
         raise RequestError(f"{record.method}: its record has no finished run; run the entry again")
     return Outcomes(
         name=record.method,
-        sums=np.stack([of_metric[rows[key]].mean(axis=0) for key in whole]),
+        sums=np.stack([of_metric[of_one].mean(axis=0) for of_one in rows.values()]),
         counts=np.asarray(arrays["class_counts"]),
-        searches=np.array([search for search, _ in whole]),
-        seeds=np.array([seed for _, seed in whole]),
+        searches=np.array([search for search, _ in rows]),
+        seeds=np.array([seed for _, seed in rows]),
         # Steps are recorded wherever something was trained.
         fixed=not record.space and all(run.steps is None for run in record.runs if run.fold is not None),
     )
+
+
+def whole_repetitions(runs: Sequence[Run], *, joined: bool = False) -> dict[tuple[int, int], list[int]]:
+    """The rows of each repetition's folds (or of its joined run) by (search, seed), in that order; those that lack a
+    fold are left out."""
+    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, run in enumerate(runs):
+        if (run.fold is None) == joined:
+            rows[run.search or 0, run.seed].append(row)
+    folds = max((len(of_one) for of_one in rows.values()), default=0)
+    return {key: rows[key] for key in sorted(rows) if len(rows[key]) == folds}
 
 
 def same_queries(entries: Sequence[Outcomes]) -> None:
