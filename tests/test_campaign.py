@@ -14,12 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.audit import audit_place, read_audit
 from harness.campaign.campaign import Campaign, Places, Watchers
 from harness.campaign.events import CellDone, EntryDone, Event, RepetitionDone, TrialDone
 from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.plan import plan, size_of
 from harness.campaign.prepare import Trunk, prepare, settle_trunk
+from harness.cell import Training
 from harness.dataset import Dataset
 from harness.discovery import load_method, load_protocol
 from harness.engine.bench import Bench, TestRoles
@@ -305,3 +307,42 @@ def test_time_that_is_up_leaves_a_valid_incomplete_record(rig: Callable[..., Rig
     shutil.rmtree(work.campaign.places.work)
     (kept,) = work.campaign.run(entries, work.test, executor, work, until=0.0)
     assert kept == whole
+
+
+def test_an_audit_keeps_sealed_test_curves_and_changes_no_number(rig: Callable[..., Rig]) -> None:
+    plain, work = rig("ms", "untrained"), rig("ms", "untrained", results="audited")
+    work.campaign = dataclasses.replace(work.campaign, audit=True)
+    assert [numbers(r) for r in work.run()] == [numbers(r) for r in plain.run()]
+    places, entry = work.campaign.places, work.campaign.entries()[0]
+    audit = read_audit(audit_place(places.results, entry.protocol.slug, entry.dataset_slug, "ms"))
+    record = work.campaign.recorded(entry)
+    assert record is not None and audit.key == entry.key
+    runs = {(run.seed, run.fold): run for run in record.runs if run.fold is not None}
+    assert {(c.seed, c.fold) for c in audit.curves} == set(runs)
+    for curve in audit.curves:
+        assert [epoch for epoch, _ in curve.curve] == [0, 1, 2]
+        assert dict(curve.curve)[curve.chosen_epoch] == pytest.approx(runs[curve.seed, curve.fold].metrics)
+    # Nothing is trained for the floor, so there is nothing to audit.
+    assert len(list(places.results.glob("audits/*/*/*.json"))) == 1
+    sealed = list(places.sealed.glob("*/*.json"))
+    assert len(sealed) == len(audit.curves)
+    # A run without an audit was complete before: asking for one trains the final stage again, and only that.
+    plain.campaign = dataclasses.replace(plain.campaign, audit=True)
+    assert plain.campaign.recorded(entry) is None
+    plain.run()
+    fresh = [e.cell for e in plain.of(CellDone) if e.fresh and isinstance(e.cell, Training)]
+    assert {cell.seed for cell in fresh} == {1, 2} and {cell.method for cell in fresh} == {"ms"}
+
+
+def test_what_chooses_never_sees_a_sealed_curve(rig: Callable[..., Rig]) -> None:
+    """Sealed curves that claim nonsense, there before the search begins, move no choice and no number."""
+    plain, work = rig("ms"), rig("ms", results="poisoned")
+    (honest,) = plain.run()
+    work.campaign = dataclasses.replace(work.campaign, audit=True)
+    work.run()
+    for file in work.campaign.places.sealed.glob("*/*.json"):
+        file.write_text(json.dumps([[epoch, {"map_at_r": 1.0 - epoch / 10}] for epoch in range(3)]))
+    for folder in ("cells", "studies"):
+        shutil.rmtree(work.campaign.places.work / folder)
+    (record,) = work.run()
+    assert numbers(record) == numbers(honest)

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 import harness
+from harness.audit import audit_place, read_audit, write_audit
 from harness.campaign.entry import EntryWork, cells_of
 from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
@@ -22,6 +23,7 @@ from harness.campaign.prepare import Trunk
 from harness.campaign.recording import make_record
 from harness.campaign.run import Work, work_off
 from harness.campaign.store import CellStore
+from harness.campaign.unsealing import unsealed
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
 from harness.errors import DamagedError, RequestError
@@ -44,6 +46,10 @@ class Places:
         return self.work / "cells"
 
     @property
+    def sealed(self) -> Path:
+        return self.work / "sealed"
+
+    @property
     def commands(self) -> Path:
         return self.work / "commands"
 
@@ -57,6 +63,7 @@ class Campaign:
     """Entries to be worked on together.
 
     content: sha256 of the dataset's images as they are stored (`harness.data.contents`).
+    audit: whether final trainings at the tuned values also leave sealed test curves (`harness.audit`).
     trunk.protocol is the whole protocol; entries hold it as it is on this dataset.
     """
 
@@ -70,6 +77,7 @@ class Campaign:
     workers: int
     command: str
     plugins: tuple[Path, ...] = ()
+    audit: bool = False
 
     def entries(self) -> list[Entry]:
         return [self._entry(method) for method in self.methods]
@@ -77,7 +85,16 @@ class Campaign:
     def recorded(self, entry: Entry) -> Record | None:
         """The entry's complete record, made by the same code, data and protocol; None where there is none."""
         record = self._written(entry)
-        return record if record is not None and record.key == entry.key else None
+        if record is None or record.key != entry.key:
+            return None
+        return None if self.audit and entry.method.build is not None and not self._audited(entry) else record
+
+    def _audited(self, entry: Entry) -> bool:
+        path = audit_place(self.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        try:
+            return read_audit(path).key == entry.key
+        except RequestError:
+            return False
 
     def _written(self, entry: Entry) -> Record | None:
         """The complete record at the entry's place, whatever made it; None where it is not whole: it is made again."""
@@ -151,8 +168,9 @@ class Campaign:
         watcher(EntryStarted(entry))
         store = CellStore(self.places.cells)
         work = EntryWork(
-            entry, store, self.places.studies, self.trunk.sha256, self.threads, watcher, again=again
-        )
+            entry, store, self.places.studies, self.trunk.sha256, self.threads, watcher, again=again,
+            sealed=self.places.sealed if self.audit else None,
+        )  # fmt: skip
 
         def finish(outcome: Outcome) -> None:
             try:
@@ -177,6 +195,8 @@ class Campaign:
         )
         if record.status == "complete" or self._written(entry) is None:
             write_record(self.places.results, record, arrays)
+        if self.audit and record.status == "complete" and entry.method.build is not None:
+            write_audit(self.places.results, unsealed(entry, outcome, self.places.sealed))
         watcher(EntryDone(entry, record, arrays))
         return record
 

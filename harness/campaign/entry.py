@@ -29,6 +29,7 @@ class EntryWork:
     """What the stages of one entry share.
 
     again: do cells that failed again, once, instead of taking them as they are.
+    sealed: folder for the sealed test curves of the tuned values' final trainings; None: no audit.
     """
 
     entry: Entry
@@ -38,6 +39,7 @@ class EntryWork:
     threads: int
     watcher: Callable[[Event], None]
     again: bool = False
+    sealed: Path | None = None
     _retried: set[str] = field(default_factory=set)
 
     def run(self, test: TestRoles) -> Generator[Jobs, Done, Outcome]:
@@ -169,8 +171,11 @@ class EntryWork:
         ]
 
     def _jobs(self, repetition: Repetition, test: TestRoles) -> list[TrainJob]:
-        trainings = self._trainings(repetition)
-        return [TrainJob(t, Measurement((t.key,)), test) for t in trainings]
+        seal = self.sealed if repetition.kind == "tuned" and self.entry.method.build is not None else None
+        return [
+            TrainJob(t, Measurement((t.key,)), test, None if seal is None else sealed_curve_file(seal, t.key))
+            for t in self._trainings(repetition)
+        ]
 
     def _trainings(self, repetition: Repetition) -> list[Training]:
         folds = range(self.entry.protocol.folds)
@@ -256,6 +261,8 @@ class EntryWork:
     def _stored(self, job: Job) -> Done | None:
         """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""
         done: Done = {}
+        if isinstance(job, TrainJob) and job.sealed is not None and not job.sealed.exists():
+            return None  # trained before anybody asked for an audit: the same digits again, and the curve beside them
         for cell in cells_of(job):
             result = self.store.get(cell)
             if result is None or self._is_retried(cell, result):
@@ -272,6 +279,11 @@ class EntryWork:
         self._retried.add(cell.key)
         self.store.drop(cell.key)
         return True
+
+
+def sealed_curve_file(folder: Path, key: str) -> Path:
+    """Where the sealed test curve of a training lies."""
+    return folder / key[:2] / f"{key}.json"
 
 
 def cells_of(job: Job) -> list[Training | Measurement]:

@@ -5,7 +5,6 @@ Weights are not kept, so a test measurement is made by the process that has just
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from harness.discovery import load_method
 from harness.engine.bench import Bench, TestRoles
 from harness.engine.embedder import Embedder
 from harness.engine.measuring import measure, measure_joined
+from harness.engine.sealing import SealedCurve
 from harness.engine.training import machines_fault, run_training
 from harness.errors import BenchmarkError
 
@@ -23,11 +23,15 @@ Done = dict[str, CellResult]
 
 @dataclass(frozen=True, eq=False)
 class TrainJob:
-    """A training, and where the final stage asks for it, its measurement on the test classes."""
+    """A training, and where the final stage asks for it, its measurement on the test classes.
+
+    sealed: file for the sealed test curve, where the optimism audit asks for one.
+    """
 
     training: Training
     measurement: Measurement | None = None
     test: TestRoles | None = None
+    sealed: Path | None = None
 
     @property
     def key(self) -> str:
@@ -58,7 +62,7 @@ class Workplace:
     cells: Path
 
 
-def perform(job: Job, place: Workplace, report: Callable[[int, float], None] | None = None) -> Done:
+def perform(job: Job, place: Workplace) -> Done:
     """Do a job, write its cells to the store, and return their results without arrays."""
     store = CellStore(place.cells)
     if isinstance(job, JoinJob):
@@ -68,8 +72,11 @@ def perform(job: Job, place: Workplace, report: Callable[[int, float], None] | N
         raise BenchmarkError(
             f"the file of method {method.name} changed while the campaign ran; start the same command again"
         )
-    result, embedder = run_training(job.training, method, place.bench, report)
+    curve = SealedCurve(place.bench, job.test) if job.sealed is not None and job.test is not None else None
+    result, embedder = run_training(job.training, method, place.bench, curve)
     done: Done = {}
+    if curve is not None and job.sealed is not None:
+        curve.write(job.sealed)
     if (
         job.measurement is not None
         and job.test is not None

@@ -17,7 +17,7 @@ COMMANDS = {
     "leaderboard": "draw LEADERBOARD.md and the site again from the records",
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
     "check": "the contract test for a method's file",
-    "data": "verify or audit a dataset: every image decoded, leaks between roles found",
+    "data": "prepare, verify or audit a dataset: fetched, every image decoded, leaks between roles found",
     "sync": "complete the MLflow diary from the finished cells of every run",
     "ui": "the MLflow UI on these runs, on the loopback address",
     "doctor": "is everything here: packages, devices, data, weights, disk",
@@ -148,6 +148,11 @@ def _run(parser: Parser) -> None:
         help="work entries off again from their finished cells, complete ones too; cells that failed are run again",
     )
     parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="keep test curves of the final trainings, to show what choosing the epoch on them would have claimed",
+    )
+    parser.add_argument(
         "--tracker", choices=("mlflow", "none"), default="mlflow", help="the diary (default mlflow)"
     )
     _json(parser)
@@ -184,10 +189,18 @@ def _check(parser: Parser) -> None:
 def _data(parser: Parser) -> None:
     parser.add_argument(
         "action",
-        choices=("verify", "audit"),
-        help="verify: decode and count every image; audit: look for leaks",
+        choices=("prepare", "verify", "audit"),
+        help="prepare: fetch and unpack into the cache; verify: decode and count every image; audit: look for leaks",
     )
     parser.add_argument("dataset", metavar="NAME", help="a name, folder:PATH or table:FILE.csv")
+    parser.add_argument(
+        "--from",
+        dest="by_hand",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="prepare from archives that are here already; nothing is fetched",
+    )
     parser.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
     _places(parser)
     _json(parser)

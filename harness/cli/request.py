@@ -68,6 +68,7 @@ def settle(request: argparse.Namespace, settings: Settings) -> Settled:
         threads=request.threads,
         workers=workers,
         plugins=plugins,
+        audit=request.audit,
         command=entry_line(request, pairs, dataset.partial, shown),
     )
     return Settled(campaign, entry_line(request, pairs, dataset.partial, local))

@@ -31,8 +31,8 @@ def measure(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementRes
     threads = torch.get_num_threads()
     torch.set_num_threads(bench.threads)
     try:
-        queries = _embed(embedder, bench, test.queries)
-        gallery = None if test.gallery is None else _embed(embedder, bench, test.gallery)
+        queries = embed(embedder, bench, test.queries)
+        gallery = None if test.gallery is None else embed(embedder, bench, test.gallery)
         return _score(queries, gallery, test, started)
     finally:
         torch.set_num_threads(threads)
@@ -61,7 +61,8 @@ def measure_joined(parts: Sequence[Arrays], test: TestRoles, threads: int) -> Me
     )
 
 
-def _embed(embedder: Embedder, bench: Bench, role: Role) -> Tensor:
+def embed(embedder: Embedder, bench: Bench, role: Role) -> Tensor:
+    """Embeddings (N, columns) float32 of a role's images, in order."""
     index = torch.arange(len(role.labels))
     return embedder.embed(bench.inputs(role).test_batches(index))
 

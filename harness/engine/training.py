@@ -28,7 +28,8 @@ from harness.metrics import score
 from harness.protocol import Protocol
 from harness.seeding import seed_of
 
-Report = Callable[[int, float], None]
+#: Looks at a training after each validation: (epoch, validation score, embedder). It must leave the embedder as it is.
+Look = Callable[[int, float, Embedder], None]
 
 
 @dataclass
@@ -49,19 +50,19 @@ class Progress:
 
 
 def run_training(
-    cell: Training, method: Method, bench: Bench, report: Report | None = None
+    cell: Training, method: Method, bench: Bench, look: Look | None = None
 ) -> tuple[TrainingResult, Embedder | None]:
     """Train one embedder. Returns the result and the embedder at its best epoch (None where the training failed).
 
     An exception of the method's code makes a `failed` result; one of the machine's (no memory, no disk) is raised.
-    report: called with (epoch, validation score) after each validation; may do nothing.
+    look: called after each validation; may do nothing.
     """
     started = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(cell.threads)
     try:
         with torch.random.fork_rng(devices=_cuda_devices(bench.device)):
-            progress, embedder = _train(cell, method, bench, report)
+            progress, embedder = _train(cell, method, bench, look)
     except Exception as error:
         if machines_fault(error):
             raise
@@ -81,7 +82,7 @@ def machines_fault(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
-def _train(cell: Training, method: Method, bench: Bench, report: Report | None) -> tuple[Progress, Embedder]:
+def _train(cell: Training, method: Method, bench: Bench, look: Look | None) -> tuple[Progress, Embedder]:
     protocol, names = bench.protocol, (cell.protocol, cell.dataset, cell.fold, cell.seed)
     fold = fold_of(cell, bench)
     inputs = bench.inputs(bench.development)
@@ -96,11 +97,11 @@ def _train(cell: Training, method: Method, bench: Bench, report: Report | None) 
         _solve(objective, embedder, inputs, fold)
         objective = None
     progress.training_seconds += time.perf_counter() - started
-    if not _validate(0, embedder, inputs, fold, bench, progress, report):
+    if not _validate(0, embedder, inputs, fold, bench, progress, look):
         progress.status = progress.ended = "nan"
         return progress, embedder
     if objective is not None:
-        _fit(cell, method, bench, embedder, objective.to(bench.device), inputs, fold, progress, report)
+        _fit(cell, method, bench, embedder, objective.to(bench.device), inputs, fold, progress, look)
     embedder.load_state_dict(progress.weights)
     return progress, embedder
 
@@ -114,7 +115,7 @@ def _fit(
     inputs: Inputs,
     fold: Fold,
     progress: Progress,
-    report: Report | None,
+    look: Look | None,
 ) -> None:
     """Epochs until patience or the cap; leaves the best epoch in `progress`."""
     protocol = bench.protocol
@@ -142,7 +143,7 @@ def _fit(
         progress.losses.append((epoch, loss))
         if epoch % protocol.evaluate_every and epoch != protocol.epochs:
             continue
-        if not _validate(epoch, embedder, inputs, fold, bench, progress, report):
+        if not _validate(epoch, embedder, inputs, fold, bench, progress, look):
             progress.status, progress.ended = "nan", "nan"
             return
         if epoch - max(progress.best_epoch, start) > protocol.patience:
@@ -191,7 +192,7 @@ def _validate(
     fold: Fold,
     bench: Bench,
     progress: Progress,
-    report: Report | None,
+    look: Look | None,
 ) -> bool:
     """Score the validation classes; keep the epoch if it is the best so far. False: embeddings are not finite."""
     begun = time.perf_counter()
@@ -205,8 +206,8 @@ def _validate(
         progress.best, progress.best_epoch, progress.validation = value, epoch, scores.metrics
         progress.weights = _trained_weights(embedder)
     progress.evaluation_seconds += time.perf_counter() - begun
-    if report is not None:
-        report(epoch, value)
+    if look is not None:
+        look(epoch, value, embedder)
     return True
 
 
