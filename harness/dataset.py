@@ -121,12 +121,17 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to fetch: addresses in the order to try them, `sha256:...` or `md5:...`, and size in bytes."""
+    """A file to fetch.
+
+    addresses: in the order to try them. checksums: `sha256:...` or `md5:...`, as published; one of them must fit.
+    size: in bytes, where it is published. unpack: whether its members are wanted as files.
+    """
 
     file: str
     addresses: tuple[str, ...]
-    checksum: str | None = None
+    checksums: tuple[str, ...]
     size: int | None = None
+    unpack: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from harness.dataset import Archive
 from harness.errors import MissingError, RequestError
 
 #: Told bytes done and bytes in all (0: nobody said).
@@ -31,23 +31,8 @@ _CHUNK = 1 << 16
 _PARTIAL = 206
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A file to fetch.
-
-    file: its name. addresses: in the order to try them.
-    checksums: `sha256:...` or `md5:...`, or their leading digits; one of them must fit.
-    size: in bytes, where it is published.
-    """
-
-    file: str
-    addresses: Sequence[str]
-    checksums: Sequence[str]
-    size: int | None = None
-
-
-def download(wanted: Wanted, folder: Path, progress: Progress | None = None) -> Path:
-    """The file in `folder`, fetched unless a right one is there already.
+def download(wanted: Archive, folder: Path, progress: Progress | None = None) -> Path:
+    """The wanted file in `folder`, fetched unless a right one is there already.
 
     A fetch that was cut goes on where it was, in this call and in the next. What comes with a wrong checksum is removed
     and the next address is tried. Raises MissingError that names each address and why it failed, RequestError when the
@@ -91,7 +76,7 @@ def _digest(file: Path, name: str) -> str:
         return hashlib.file_digest(stream, name).hexdigest()
 
 
-def _from(address: str, wanted: Wanted, unfinished: Path, progress: Progress | None) -> str | None:
+def _from(address: str, wanted: Archive, unfinished: Path, progress: Progress | None) -> str | None:
     """Why this address does not give the file, or None when it did."""
     resumed = unfinished.exists()
     failure = _patiently(address, wanted, unfinished, progress)
@@ -104,7 +89,7 @@ def _from(address: str, wanted: Wanted, unfinished: Path, progress: Progress | N
     return _from(address, wanted, unfinished, progress) if resumed else fault
 
 
-def _patiently(address: str, wanted: Wanted, unfinished: Path, progress: Progress | None) -> str | None:
+def _patiently(address: str, wanted: Archive, unfinished: Path, progress: Progress | None) -> str | None:
     idle = 0
     while True:
         before = _size(unfinished)
@@ -118,7 +103,7 @@ def _patiently(address: str, wanted: Wanted, unfinished: Path, progress: Progres
                 return str(error)
 
 
-def _ask(address: str, wanted: Wanted, unfinished: Path, progress: Progress | None) -> str | None:
+def _ask(address: str, wanted: Archive, unfinished: Path, progress: Progress | None) -> str | None:
     """One request for what is still lacking, written behind what is there."""
     have = _size(unfinished)
     if have and have == wanted.size:
@@ -150,7 +135,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _demand_space(wanted: Wanted, folder: Path, unfinished: Path) -> None:
+def _demand_space(wanted: Archive, folder: Path, unfinished: Path) -> None:
     lacking = (wanted.size or 0) - _size(unfinished)
     free = shutil.disk_usage(folder).free
     if lacking > free:

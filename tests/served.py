@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         stop = start + self.served.cuts.pop(0) if self.served.cuts else len(content)
-        self.wfile.write(content[start:stop])
+        with suppress(ConnectionError):  # a client may leave
+            self.wfile.write(content[start:stop])
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.download import PATIENCE, Wanted, download
+from harness.dataset import Archive
+from harness.download import PATIENCE, download
 from harness.errors import MissingError, RequestError
 from tests.served import Served, serving
 
@@ -30,8 +31,8 @@ def server(tmp_path: Path) -> Iterator[Served]:
 
 def wanted(
     server: Served, *names: str, size: int | None = None, checksums: tuple[str, ...] = (MD5,)
-) -> Wanted:
-    return Wanted("a.tgz", [f"{server.address}/{name}.tgz" for name in names], checksums, size)
+) -> Archive:
+    return Archive("a.tgz", tuple(f"{server.address}/{name}.tgz" for name in names), checksums, size)
 
 
 def test_a_file_is_fetched_once_and_the_progress_told(server: Served, tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_when_all_fail_each_reason_is_named_and_nothing_stays(server: Served, tm
     for words in ("a.tgz could not be fetched", "absent.tgz: 404", f"page.tgz: its md5 is {page}, expected"):
         assert words in str(refusal.value)
     assert list((tmp_path / "here").iterdir()) == []
-    nobody = Wanted("a.tgz", ["http://127.0.0.1:9/a.tgz"], (MD5,))
+    nobody = Archive("a.tgz", ("http://127.0.0.1:9/a.tgz",), (MD5,))
     with pytest.raises(MissingError, match=r"127\.0\.0\.1:9.*refused"):
         download(nobody, tmp_path / "here")
 

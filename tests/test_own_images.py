@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from harness.cli.main import main
 from harness.data import load_dataset
+from harness.data.cut import half
 from harness.data.verify import audit, verify
 from harness.errors import MissingError, RequestError
 from tests.made_images import check_names, fake, sizes
@@ -140,10 +141,12 @@ def test_a_broken_image_stops_a_run_before_training(
     birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (birds / "Zeisig" / "broken.png").write_bytes(b"\x89PNG")
+    for label in ("Amsel", "Bachstelze", "Wachtel", "Zaunkönig"):
+        shutil.copytree(birds / "Müller-Spatz", birds / label)
     places = ["--cache", str(tmp_path / "cache"), "--results", str(tmp_path / "results"), "--tracker", "none"]
     assert main(["--dataset", f"folder:{birds}", "--protocol", "smoke", *places]) == 2
     said = capsys.readouterr()
-    assert "1 of 6 images cannot be read" in said.err
+    assert "1 of 10 images cannot be read" in said.err
     assert "Zeisig/broken.png: not a readable image" in said.err
     assert said.out == ""
     results = tmp_path / "results"
@@ -255,13 +258,15 @@ def test_half_of_an_odd_cut_moves_whole_classes(tmp_path: Path) -> None:
         f"{c}{i}.png,{c},{'train' if c < 'e' else 'test'}\n" for c in "abcdefg"[::-1] for i in range(2)
     )
     name = table(tmp_path, "path,label,split\n" + rows)
-    dataset = load_dataset(name, None, partial=False, class_cut="half")
+    own = load_dataset(name, None, partial=False)
+    assert load_dataset(name, None, partial=False, class_cut="half").split == own.split, "its owner cut it"
+    dataset = half(own)
     assert dataset.development.class_names == ("a", "b", "c")
     assert dataset.test.class_names == ("d", "e", "f", "g")
-    for half in (dataset.development, dataset.test):
-        for i, label in enumerate(half.labels):
-            assert half.image_ids[i][0] == half.class_names[label]
-            assert half.pictures.content(i) == _content(tmp_path / half.image_ids[i])
+    for images in (dataset.development, dataset.test):
+        for i, label in enumerate(images.labels):
+            assert images.image_ids[i][0] == images.class_names[label]
+            assert images.pictures.content(i) == _content(tmp_path / images.image_ids[i])
 
 
 def _content(path: Path) -> str:

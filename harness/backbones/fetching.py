@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.backbones.weights import PublishedWeights
-from harness.download import Progress, Wanted, download
+from harness.dataset import Archive
+from harness.download import Progress, download
 
 
 def download_weights(weights: PublishedWeights, folder: Path, progress: Progress | None = None) -> Path:
@@ -16,5 +17,5 @@ def download_weights(weights: PublishedWeights, folder: Path, progress: Progress
 
     Raises MissingError that names each address and why it failed.
     """
-    wanted = Wanted(weights.file, weights.addresses, (f"sha256:{weights.sha256}",))
+    wanted = Archive(weights.file, weights.addresses, (f"sha256:{weights.sha256}",))
     return download(wanted, folder, progress)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.cut import half
-from harness.dataset import Dataset
+from harness.data.prepare import prepared_root
+from harness.dataset import Dataset, DatasetSource
 from harness.discovery import dataset_names, load_dataset_source
-from harness.errors import RequestError
+from harness.errors import MissingError, RequestError
 
 
-def load_dataset(name: str, root: Path | None, partial: bool, class_cut: str = "official") -> Dataset:
+def load_dataset(
+    name: str, root: Path | None, partial: bool, class_cut: str = "official", cache: Path | None = None
+) -> Dataset:
     """The dataset called `name`.
 
     name: a dataset, or a dataset and its own place: what follows the first colon stands for `root`.
     root: the data root, or None when the user named none.
     partial: whether a copy that lacks some of the listed images is accepted.
-    class_cut: `official`, or `half` for the first half of all classes (`harness.data.cut`).
+    class_cut: `official`, or `half` for the first half of all classes (`harness.data.cut`). The user's own images
+        keep the split that they came with.
+    cache: where prepared datasets lie, which are taken when the data root holds none.
     Raises RequestError for an unknown name, MissingError for data that are not there.
     """
     kind, colon, place = name.partition(":")
@@ -31,8 +37,20 @@ def load_dataset(name: str, root: Path | None, partial: bool, class_cut: str = "
         root = Path(place).expanduser()
     elif source.own_place:
         root = None
-    dataset = source.load(root, partial)
-    return half(dataset) if class_cut == "half" else dataset
+    places = [root] if colon or source.own_place or cache is None else [root, prepared_root(cache)]
+    dataset = _first(source, places, partial)
+    return half(dataset) if class_cut == "half" and not source.own_place else dataset
+
+
+def _first(source: DatasetSource, places: Sequence[Path | None], partial: bool) -> Dataset:
+    """The dataset from the first place that holds it. What the first says of its absence is what the user reads."""
+    errors = []
+    for place in places:
+        try:
+            return source.load(place, partial)
+        except MissingError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _refuse_path(name: str) -> None:

@@ -9,31 +9,62 @@ import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from harness.data.by_class import find_by_class
 from harness.data.layout import Listed, find, official
-from harness.dataset import Dataset, DatasetSource
+from harness.dataset import Archive, Dataset, DatasetSource
 from harness.errors import MissingError, RequestError
 
 TITLE = "Cars196"
 HOMEPAGE = "https://ai.stanford.edu/~jkrause/cars/car_dataset.html"
 TERMS = "for non-commercial research; the photographs belong to their makers"
-HOW = f"It was published at {HOMEPAGE} ({TERMS}): car_ims/ with cars_annos.mat, or cars_train/, cars_test/ and devkit/."
+HOW = (
+    f"`data prepare cars` fetches it ({TERMS}). It was published at {HOMEPAGE}: car_ims/ with cars_annos.mat, or "
+    "cars_train/, cars_test/ and devkit/."
+)
+FOLDERS = ("cars196", "stanford_cars", "CARS196", "Cars196")
+# The publisher's own addresses have been dead since 2023. A mirror's archive may have been packed again, so its own
+# checksum stands beside the publisher's; the annotations are the publisher's to the byte.
+MIRROR = "https://huggingface.co/datasets/XiN0919/FGVC/resolve/921e8dce38536cd5982739d85d5e9235d2cb2a76"
+PUBLISHER = "https://ai.stanford.edu/~jkrause/car196"
+ARCHIVES = (
+    Archive(
+        file="car_ims.tgz",
+        addresses=(f"{MIRROR}/car_ims.tgz", f"{PUBLISHER}/car_ims.tgz"),
+        checksums=(
+            "sha256:4d96e3e3e892c6b7e4a71959325c7de4804037d27ba5aaf1c756100fd94a5342",
+            "md5:d5c8f0aa497503f355e17dc7886c3f14",
+        ),
+    ),
+    Archive(
+        file="cars_annos.mat",
+        addresses=(f"{MIRROR}/cars_annos.mat", f"{PUBLISHER}/cars_annos.mat"),
+        checksums=("md5:b407c6086d669747186bd1d764ff9dbc",),
+        size=394_471,
+    ),
+)
 CLASSES = (98, 98)
 IMAGES = (8_054, 8_131)
 
 
 def load(root: Path | None, partial: bool) -> Dataset:
     """The dataset in either official form: `car_ims/` with `cars_annos.mat`, or `cars_train/` and `cars_test/` with
-    `devkit/` and `cars_test_annos_withlabels.mat`. The official roles of the images play no part, only the classes.
+    `devkit/` and `cars_test_annos_withlabels.mat`; or from a copy with one folder a class. The official roles of the
+    images play no part, only the classes.
     """
-    folders = ("cars196", "stanford_cars", "CARS196", "Cars196")
-    folder = find(root, "cars", folders, ("cars_annos.mat", "devkit/cars_meta.mat"), TITLE, HOW)
-    if (folder / "cars_annos.mat").exists() and (folder / "car_ims").is_dir():
-        classes, images = _joined_form(folder)
+    title = TITLE
+    try:
+        folder = find(root, "cars", FOLDERS, ("cars_annos.mat", "devkit/cars_meta.mat"), TITLE, HOW)
+    except MissingError:
+        if (copy := find_by_class(root, ("cars", *FOLDERS), sum(CLASSES))) is None:
+            raise
+        folder, classes, images = copy.folder, copy.classes, copy.images
+        title += " (one folder a class)"
     else:
-        classes, images = _devkit_form(folder, partial)
+        joined = (folder / "cars_annos.mat").exists() and (folder / "car_ims").is_dir()
+        classes, images = _joined_form(folder) if joined else _devkit_form(folder, partial)
     return official(
         name="cars",
-        title=TITLE,
+        title=title,
         folder=folder,
         roles=(classes[: CLASSES[0]], classes[CLASSES[0] :]),
         images=images,
@@ -100,4 +131,4 @@ def _matlab(file: Path, variable: str, columns: tuple[str, ...] = ()) -> npt.NDA
     return values
 
 
-SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)
+SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS, archives=ARCHIVES)

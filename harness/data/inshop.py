@@ -13,7 +13,10 @@ from harness.errors import RequestError
 TITLE = "In-Shop Clothes Retrieval"
 HOMEPAGE = "https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html"
 TERMS = "for non-commercial research, by agreement with the Multimedia Laboratory, CUHK"
-HOW = f"Ask for it at {HOMEPAGE} ({TERMS}), and unpack Img/img.zip and Eval/list_eval_partition.txt."
+HOW = (
+    f"Ask for it at {HOMEPAGE} ({TERMS}); then `data prepare inshop --from img.zip --from list_eval_partition.txt`, "
+    "or unpack Img/img.zip beside Eval/ yourself."
+)
 LIST = "list_eval_partition.txt"
 #: Published (classes, images) of each part.
 PARTS = {"train": (3_997, 25_882), "query": (3_985, 14_218), "gallery": (3_985, 12_612)}

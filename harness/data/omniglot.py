@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.data.layout import Listed, by_hash, find, halves, image_set
 from harness.data.pictures import ZipMembers
-from harness.dataset import Dataset, DatasetSource
+from harness.dataset import Archive, Dataset, DatasetSource
 from harness.errors import MissingError, RequestError
 
 TITLE = "Omniglot"
@@ -19,7 +19,30 @@ HOMEPAGE = "https://github.com/brendenlake/omniglot"
 TERMS = "MIT licence"
 WHOLE = ("images_background.zip", "images_evaluation.zip")
 PARTS = ("images_background_small1.zip", "images_background_small2.zip")
-HOW = f"Get {' and '.join(WHOLE)} from {HOMEPAGE} ({TERMS}); they are read as they are."
+HOW = (
+    f"`data prepare omniglot` fetches it ({TERMS}); or get {' and '.join(WHOLE)} from {HOMEPAGE}; they are read as "
+    "they are."
+)
+PLACES = (
+    "https://github.com/brendenlake/omniglot/raw/master/python",
+    "https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
+)
+ARCHIVES = (
+    Archive(
+        file=WHOLE[0],
+        addresses=tuple(f"{place}/{WHOLE[0]}" for place in PLACES),
+        checksums=("sha256:ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",),
+        size=9_464_212,
+        unpack=False,
+    ),
+    Archive(
+        file=WHOLE[1],
+        addresses=tuple(f"{place}/{WHOLE[1]}" for place in PLACES),
+        checksums=("sha256:1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",),
+        size=6_462_886,
+        unpack=False,
+    ),
+)
 CHARACTERS = 1_623
 DRAWINGS = 32_460
 
@@ -87,4 +110,4 @@ def _names(archive: Path) -> list[str]:
         ) from error
 
 
-SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)
+SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS, archives=ARCHIVES)

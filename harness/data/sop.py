@@ -6,12 +6,24 @@ from pathlib import Path
 
 from harness.data.layout import Listed, find, official
 from harness.data.tables import rows
-from harness.dataset import Dataset, DatasetSource
+from harness.dataset import Archive, Dataset, DatasetSource
 
 TITLE = "Stanford Online Products"
 HOMEPAGE = "https://cvgl.stanford.edu/projects/lifted_struct/"
 TERMS = "for research; the photographs belong to their makers"
-HOW = f"Get Stanford_Online_Products.zip from {HOMEPAGE} ({TERMS}) and unpack it."
+HOW = f"`data prepare sop` fetches it ({TERMS}); or get Stanford_Online_Products.zip from {HOMEPAGE} and unpack it."
+# Nobody serves it over https but Google Drive; the checksum says whether it arrived as it was published.
+ARCHIVES = (
+    Archive(
+        file="Stanford_Online_Products.zip",
+        addresses=("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",),
+        checksums=(
+            "md5:7f73d41a2f44250d4779881525aea32e",
+            "sha256:b04fa78210e69fab050ce73939550e1cd0f96890bdd98ec9fee732c3b756ef48",
+        ),
+        size=3_083_860_082,
+    ),
+)
 CLASSES = (11_318, 11_316)
 IMAGES = (59_551, 60_502)
 
@@ -45,4 +57,4 @@ def _classes(images: list[Listed[Path]]) -> list[str]:
     return sorted({image.label for image in images})
 
 
-SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS)
+SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS, archives=ARCHIVES)
