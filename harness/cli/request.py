@@ -80,12 +80,13 @@ def _dataset_and_protocol(
     """Both; where no protocol is named, only the dataset knows it."""
     protocol = None if request.protocol is None else load_protocol(request.protocol).changed(values)
     cut = "official" if protocol is None else protocol.class_cut
-    dataset = load_dataset(request.dataset, settings.data, request.partial, cut)
+    dataset = load_dataset(request.dataset, settings.data, request.partial, cut, settings.cache)
     if protocol is None:
         request.protocol = dataset.default_protocol
         protocol = load_protocol(request.protocol).changed(values)
         if protocol.class_cut != cut:
-            dataset = load_dataset(request.dataset, settings.data, request.partial, protocol.class_cut)
+            cut = protocol.class_cut
+            dataset = load_dataset(request.dataset, settings.data, request.partial, cut, settings.cache)
     return dataset, protocol
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.cut import half
-from harness.data.prepare import prepared_root
+from harness.data.layout import prepared_root
 from harness.dataset import Dataset, DatasetSource
 from harness.discovery import dataset_names, load_dataset_source
 from harness.errors import MissingError, RequestError

@@ -86,6 +86,11 @@ def find(
     return next(iter(hits.values()))
 
 
+def prepared_root(cache: Path) -> Path:
+    """The data root of the datasets that `harness.data.prepare` made ready."""
+    return cache / "datasets"
+
+
 def nearest(path: Path) -> str:
     """The hint for a path that is not there: its nearest neighbour in the same folder, if one is near."""
     try:

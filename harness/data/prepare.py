@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from harness.data.layout import prepared_root
 from harness.data.unpacking import is_archive, unpack
 from harness.dataset import Archive, DatasetSource
 from harness.discovery import load_dataset_source
@@ -21,11 +22,6 @@ from harness.errors import MissingError, RequestError
 
 #: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
-
-
-def prepared_root(cache: Path) -> Path:
-    """The data root of what was prepared."""
-    return cache / "datasets"
 
 
 def preparable(name: str) -> DatasetSource:

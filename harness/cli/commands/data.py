@@ -13,6 +13,7 @@ from harness.cli.main import say, show
 from harness.cli.settings import Settings, read_settings
 from harness.cli.steps import step_bars
 from harness.data import load_dataset
+from harness.data.layout import prepared_root
 from harness.data.prepare import changed, preparable, prepare
 from harness.data.verify import audit, verify
 from harness.dataset import Dataset, DatasetSource
@@ -68,7 +69,7 @@ def _say_terms(source: DatasetSource, cache: Path) -> None:
     for archive in source.archives:
         size = "" if archive.size is None else f", {archive.size / 1e6:,.0f} MB"
         say(f"  {archive.file}{size}: {' or '.join(archive.addresses)}")
-    say(f"  into {cache / 'datasets'}")
+    say(f"  into {prepared_root(cache)}")
 
 
 def _verify(dataset: Dataset) -> dict[str, Any]:

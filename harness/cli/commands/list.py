@@ -12,6 +12,7 @@ from tabulate import tabulate
 from harness.backbones import backbone_names, describe, find_weights
 from harness.cli.main import show
 from harness.cli.settings import Settings, read_settings
+from harness.data import load_dataset
 from harness.discovery import (
     dataset_names,
     load_dataset_source,
@@ -76,13 +77,12 @@ def datasets(settings: Settings) -> Rows:
 def _dataset(name: str, settings: Settings) -> dict[str, Any]:
     source = load_dataset_source(name)
     ready, note = True, "embedded" if source.embedded else "here"
-    root = None if source.own_place else settings.data
     try:
-        source.load(root, False)
+        load_dataset(name, settings.data, False, cache=settings.cache)
     except BenchmarkError as error:
         ready, note = False, str(error).splitlines()[0]
         try:
-            source.load(root, True)
+            load_dataset(name, settings.data, True, cache=settings.cache)
             note = f"here in part (--partial): {note}"
         except BenchmarkError:
             pass
