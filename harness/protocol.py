@@ -107,6 +107,8 @@ class Protocol:
     # -- search -----------------------------------------------------------------------------------------------------
     trials: int = 50
     search: str = "tpe"
+    grids: tuple[str, ...] = ()
+    """Methods that try every point of their ranges (whole numbers) in order instead of searching, up to `trials`."""
     searches: int = 1
     """Independent searches; the repetitions are dealt out to their choices in turn."""
     finalists: int = 0
@@ -210,7 +212,7 @@ class Protocol:
 SETTABLE = {
     f.name: str(f.type)
     for f in dataclasses.fields(Protocol)
-    if f.name not in (*WORDS, "per_dataset", "spaces")
+    if f.name not in (*WORDS, "per_dataset", "spaces", "grids")
 }
 
 

@@ -294,13 +294,30 @@ def test_a_loss_that_turns_nan_scores_its_best_epoch_and_is_counted(
     )
 
 
-def test_time_that_is_up_leaves_a_valid_incomplete_record(rig: Callable[..., Rig]) -> None:
+def test_time_that_is_up_leaves_a_valid_incomplete_record(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = rig("ms")
     executor = LocalExecutor(Workplace(work.bench, work.campaign.places.cells))
     entries = work.campaign.entries()
     (record,) = work.campaign.run(entries, work.test, executor, work, until=0.0)
     assert record.status == "incomplete" and "--max-hours" in record.why and not record.runs
     assert work.fresh == 0
+
+    class Slow(LocalExecutor):
+        """Time is up once a trial is done."""
+
+        def submit(self, job: Any) -> Any:
+            clock[0] += 1.0
+            return super().submit(job)
+
+    clock = [0.0]
+    monkeypatch.setattr("harness.campaign.run.time.monotonic", lambda: clock[0])
+    slow = Slow(Workplace(work.bench, work.campaign.places.cells))
+    (record,) = work.campaign.run(entries, work.test, slow, work, until=2.0)
+    assert record.status == "incomplete" and len(record.searches[0].trials) == 1, "finished trials are kept"
+    assert record.searches[0].chosen is None and not record.runs
+    monkeypatch.undo()
     (whole,) = work.run()
     assert whole.status == "complete"
     # A complete record is not replaced by less.

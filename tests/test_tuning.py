@@ -11,8 +11,9 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from harness.campaign.tuning import Study, published_values, search_space
+from harness.campaign.tuning import Study, grid_of, published_values, search_space, trials_of
 from harness.discovery import load_method, load_protocol
+from harness.errors import RequestError
 
 SPACE = {"a": FloatDistribution(0.1, 10, log=True), "b": FloatDistribution(0, 1), "k": IntDistribution(1, 9)}
 PUBLISHED = {"a": 1.0, "b": 0.5, "k": 4, "fixed": 7}
@@ -106,3 +107,19 @@ def test_published_values_are_brought_inside_a_narrowed_range() -> None:
         load_protocol("quick"), spaces={("triplet", "*"): {"margin": FloatDistribution(0.5, 0.6)}}
     )
     assert published_values(method, narrow, "glyphs")["margin"] in (0.5, 0.6)
+
+
+def test_a_grid_tries_every_point_once_and_the_published_one_first(tmp_path: Path) -> None:
+    protocol = load_protocol("reality_check")
+    fastap = load_method("fastap")
+    points = grid_of(fastap, protocol, "cub")
+    assert points[0] == {"bins": fastap.published["bins"]}
+    assert sorted(point["bins"] for point in points) == list(range(2, 33))
+    assert sorted(point["bins"] for point in grid_of(fastap, protocol, "sop")) == list(range(3, 33))
+    assert (trials_of(fastap, protocol, "cub"), trials_of(load_method("nca"), protocol, "cub")) == (31, 50)
+    assert trials_of(fastap, dataclasses.replace(protocol, trials=4), "cub") == 4
+    space, published = search_space(fastap, protocol, "cub"), published_values(fastap, protocol, "cub")
+    study = Study(tmp_path / "a.journal", ("names",), space, published, "gp", points)
+    assert [study.setting(number)["bins"] for number in range(31)] == [point["bins"] for point in points]
+    with pytest.raises(RequestError, match="not a range of whole numbers"):
+        grid_of(load_method("triplet"), dataclasses.replace(protocol, grids=("triplet",)), "cub")

@@ -146,6 +146,7 @@ class Campaign:
         again: do cells that failed again instead of taking them as they are.
         """
         records: dict[str, Record] = {}
+        outcomes = [Outcome() for _ in entries]
 
         def landed(order: int, job: Job, done: Done) -> None:
             for cell in cells_of(job):
@@ -154,16 +155,25 @@ class Campaign:
 
         locks = [self._lock(entry, waiting) for entry in sorted(entries, key=lambda entry: entry.key)]
         try:
-            work = [self._work(entry, test, watcher, records, again) for entry in entries]
+            work = [
+                self._work(entry, outcome, test, watcher, records, again)
+                for entry, outcome in zip(entries, outcomes, strict=True)
+            ]
             if not work_off(work, executor, until, lost, landed):
-                self._cut_off(entries, test, watcher, records)
+                self._cut_off(entries, outcomes, test, watcher, records)
         finally:
             for lock in locks:
                 lock.release()
         return [records[entry.key] for entry in entries if entry.key in records]
 
     def _work(
-        self, entry: Entry, test: TestRoles, watcher: Watcher, records: dict[str, Record], again: bool
+        self,
+        entry: Entry,
+        outcome: Outcome,
+        test: TestRoles,
+        watcher: Watcher,
+        records: dict[str, Record],
+        again: bool,
     ) -> tuple[Work, Callable[[Outcome], None]]:
         watcher(EntryStarted(entry))
         store = CellStore(self.places.cells)
@@ -179,7 +189,7 @@ class Campaign:
                 unfinished = Outcome(status="incomplete", why=str(error))
                 records[entry.key] = self._record(entry, unfinished, test, watcher)
 
-        return work.run(test), finish
+        return work.run(test, outcome), finish
 
     def _record(self, entry: Entry, outcome: Outcome, test: TestRoles, watcher: Watcher) -> Record:
         """Make the entry's record and write it, unless it says less than the one that is there."""
@@ -201,14 +211,18 @@ class Campaign:
         return record
 
     def _cut_off(
-        self, entries: Sequence[Entry], test: TestRoles, watcher: Watcher, records: dict[str, Record]
+        self,
+        entries: Sequence[Entry],
+        outcomes: Sequence[Outcome],
+        test: TestRoles,
+        watcher: Watcher,
+        records: dict[str, Record],
     ) -> None:
-        """Time was up: entries that are not finished get a record that says so and holds no average."""
-        for entry in entries:
+        """Time was up: entries that are not finished get a record that says so, with the trials there are."""
+        for entry, outcome in zip(entries, outcomes, strict=True):
             if entry.key not in records:
-                outcome = Outcome(
-                    status="incomplete", why="time was up (--max-hours); the same command goes on"
-                )
+                outcome.status = "incomplete"
+                outcome.why = "time was up (--max-hours); the same command goes on"
                 # Working a complete record off again (--force) must not end with less than there was.
                 kept = self.recorded(entry)
                 records[entry.key] = kept or self._record(entry, outcome, test, watcher)

@@ -16,7 +16,7 @@ from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, Tria
 from harness.campaign.jobs import Done, Job, JoinJob, TrainJob
 from harness.campaign.outcome import Outcome, Repetition, Unfinished
 from harness.campaign.store import CellStore
-from harness.campaign.tuning import Study, published_values, search_space
+from harness.campaign.tuning import Study, grid_of, published_values, search_space, trials_of
 from harness.cell import Cell, CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import TestRoles
 
@@ -42,9 +42,8 @@ class EntryWork:
     sealed: Path | None = None
     _retried: set[str] = field(default_factory=set)
 
-    def run(self, test: TestRoles) -> Generator[Jobs, Done, Outcome]:
-        """Every stage. Returns what came of it; an entry that fails says why and raises nothing."""
-        outcome = Outcome()
+    def run(self, test: TestRoles, outcome: Outcome) -> Generator[Jobs, Done, Outcome]:
+        """Every stage. Fills `outcome` in and returns it; an entry that fails says why there and raises nothing."""
         try:
             yield from self._search(outcome)
             # The one line on which test images are handed to work.
@@ -62,13 +61,14 @@ class EntryWork:
         if self.entry.method.build is None:
             return
         searches = protocol.searches if space else 1
-        trials = protocol.trials if space else 1
+        trials = trials_of(self.entry.method, protocol, self.entry.dataset)
+        grid = grid_of(self.entry.method, protocol, self.entry.dataset)
         published = published_values(self.entry.method, protocol, self.entry.dataset)
         studies = [
             Study(
                 self.studies / f"{self.entry.key[:24]}-{s}.journal",
                 (protocol.name, self.entry.dataset_slug, self.entry.method.name, s),
-                space, published, protocol.search,
+                space, published, protocol.search, grid,
             )
             for s in range(searches)
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from harness.campaign.entry import EntryWork
 from harness.campaign.events import CellDone, Entry, Event
 from harness.campaign.outcome import Outcome
 from harness.campaign.store import CellStore
-from harness.campaign.tuning import search_space
+from harness.campaign.tuning import trials_of
 from harness.engine.bench import Role, TestRoles
 
 
@@ -42,12 +42,12 @@ def size_of(entry: Entry) -> tuple[int, int]:
     if method.build is None:
         search, published = 0, 0
     else:
-        searched = bool(search_space(method, protocol, entry.dataset))
         # Trial 0 is the same cells in every search.
-        trials = 1 + (protocol.trials - 1) * protocol.searches if searched else 1
+        tried = trials_of(method, protocol, entry.dataset)
+        trials = 1 + (tried - 1) * protocol.searches
         search, published = trials * protocol.folds, protocol.published_repetitions
-        if searched and protocol.trials > 1:
-            finalists = min(protocol.finalists, protocol.trials) * protocol.searches
+        if tried > 1:
+            finalists = min(protocol.finalists, tried) * protocol.searches
             search += finalists * protocol.finalist_seeds * protocol.folds
     repetitions = protocol.repetitions + published
     return search + repetitions * protocol.folds, repetitions * (protocol.folds + 1)
@@ -83,7 +83,7 @@ def replay(campaign: Campaign, entry: Entry, folder: Path, watch: Callable[[Even
     nowhere = Role(folder, campaign.dataset.test.labels, campaign.dataset.test.class_names)
     work = EntryWork(
         entry, CellStore(campaign.places.cells), folder, campaign.trunk.sha256, campaign.threads, watch
-    ).run(TestRoles(nowhere, None, entry.recall_at))
+    ).run(TestRoles(nowhere, None, entry.recall_at), Outcome())
     try:
         next(work)
     except StopIteration as end:

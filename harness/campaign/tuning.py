@@ -7,6 +7,7 @@ rebuilt after a crash, or whose journal was lost, goes on with the same settings
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.errors import RequestError
 from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, contains
 from harness.protocol import Protocol
 from harness.seeding import seed_of
@@ -57,6 +59,34 @@ def published_values(method: Method, protocol: Protocol, dataset: str) -> dict[s
     return {name: _inside(space[name], value) if name in space else value for name, value in values.items()}
 
 
+def grid_of(method: Method, protocol: Protocol, dataset: str) -> list[dict[str, Any]]:
+    """The points that are tried in order where the protocol asks for a grid, the published values first; else none.
+
+    Raises RequestError where a range is not of whole numbers.
+    """
+    if method.name not in protocol.grids:
+        return []
+    space = search_space(method, protocol, dataset)
+    for name, distribution in space.items():
+        if not isinstance(distribution, IntDistribution):
+            raise RequestError(
+                f"protocol {protocol.name} tries every point of {method.name}, but {name} is not a range of whole "
+                "numbers; take the method out of the protocol's grids"
+            )
+    axes = [range(d.low, d.high + 1, d.step) for d in space.values() if isinstance(d, IntDistribution)]
+    points = [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+    published = published_values(method, protocol, dataset)
+    first = {name: published[name] for name in space}
+    return [first, *(point for point in points if point != first)][: protocol.trials]
+
+
+def trials_of(method: Method, protocol: Protocol, dataset: str) -> int:
+    """How many trials a search of this method takes."""
+    if not search_space(method, protocol, dataset):
+        return 1
+    return len(grid_of(method, protocol, dataset)) or protocol.trials
+
+
 def _inside(distribution: BaseDistribution, value: Any) -> Any:
     if contains(distribution, value) or not hasattr(distribution, "low"):
         return value
@@ -67,6 +97,7 @@ class Study:
     """One search of one entry: settings by number, told a score each. Numbers run from 0; 0 is the published values.
 
     seeds: the names that an ask may depend on, besides its number and the trials before it.
+    grid: the points to try in order, where nothing is searched for.
     """
 
     def __init__(
@@ -76,9 +107,10 @@ class Study:
         space: Mapping[str, BaseDistribution],
         published: Mapping[str, Any],
         sampler: str,
+        grid: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.seeds, self.space, self.sampler = tuple(seeds), dict(space), sampler
-        self.published = dict(published)
+        self.published, self.grid = dict(published), list(grid)
         self._study = _open(journal, self.space)
 
     def setting(self, number: int) -> dict[str, Any]:
@@ -92,7 +124,9 @@ class Study:
 
     def _ask(self, number: int) -> None:
         self._study.sampler = make_sampler(self.sampler, seed_of("ask", *self.seeds, number) % 2**32)
-        if number == 0:
+        if self.grid:
+            self._study.enqueue_trial(dict(self.grid[number]))
+        elif number == 0:
             start = {name: self.published[name] for name in self.space}
             self._study.enqueue_trial(start)
         with warnings.catch_warnings():
