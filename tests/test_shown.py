@@ -62,6 +62,7 @@ def test_neighbours_in_a_gallery_apart_leave_nothing_out() -> None:
     found = page_arrays(measured, roles(labels, labels), SPLIT)
     assert np.array_equal(found["shown_neighbours"][:, 0], found["shown_query"])
     assert found["shown_similarity"][:, 0] == pytest.approx(1)
+    assert found["shown_role"] == "gallery"
 
 
 def test_the_same_queries_and_the_same_map_for_every_method() -> None:

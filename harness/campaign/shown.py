@@ -36,7 +36,8 @@ def page_arrays(measured: Mapping[str, npt.NDArray[Any]], test: TestRoles, split
     `map_index` (M,) positions of test images, `map_class` (M,), `map_xy` (M, 2) and `map_share` (2,) the share of
         variance along each axis (`principal_axes`).
     `shown_query` (Q,), `shown_query_class` (Q,); `shown_neighbours` (Q, 10) positions in the gallery, nearest first,
-        `shown_class` (Q, 10) and `shown_similarity` (Q, 10) cosine.
+        `shown_class` (Q, 10) and `shown_similarity` (Q, 10) cosine; `shown_role` (): `gallery` where that is a separate
+        role, else `test`.
     """
     unit = unit_rows(measured["embeddings"])
     labels = test.queries.labels
@@ -57,6 +58,7 @@ def page_arrays(measured: Mapping[str, npt.NDArray[Any]], test: TestRoles, split
         "shown_neighbours": found.astype(np.int32),
         "shown_class": gallery_labels[found].astype(np.int32),
         "shown_similarity": similarity.astype(np.float32),
+        "shown_role": np.array("test" if test.gallery is None else "gallery"),
     }
 
 
@@ -143,9 +145,8 @@ def pictures_of(readers: Mapping[str, Read], split: str, page: Arrays) -> Arrays
 
     readers: an image of the role `test` and, where it is a separate one, `gallery`, by its position.
     """
-    found = "gallery" if "gallery" in readers else "test"
     wanted = {("test", int(i)) for i in page["shown_query"]}
-    wanted |= {(found, int(i)) for i in page["shown_neighbours"].ravel()}
+    wanted |= {(str(page["shown_role"]), int(i)) for i in page["shown_neighbours"].ravel()}
     drawn = {
         picture_id(split, role, position): thumbnail(readers[role](position), SIDE)
         for role, position in sorted(wanted)
