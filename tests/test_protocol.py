@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from typing import Any
 
 import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from harness.cli.changes import read_changes
 from harness.discovery import load_method, load_protocol, method_names, protocol_names
 from harness.errors import RequestError
 from harness.method import contains
-from harness.protocol import Protocol
+from harness.protocol import WORDS, Protocol
 
 
 def set_by_hand(protocol: str, **texts: str) -> Protocol:
@@ -70,12 +72,56 @@ def test_the_reality_checks_fourteen_have_their_ranges() -> None:
     assert spaces == fourteen <= set(method_names())
 
 
+#: A protocol in which every field may be changed alone.
+WHOLE = Protocol(
+    title="whole", backbone="bn_inception", weights="52deb473", size=224, resize=256, lr_range=(1e-5, 1e-3),
+    own_lr=1e-2, own_lr_range=(1e-3, 1.0), finalists=2, finalist_seeds=2,
+)  # fmt: skip
+
+#: Another value for every field that can change a number.
+OTHER: dict[str, Any] = {
+    "backbone": "resnet50", "weights": "52deb474", "embedding_size": 64, "train_backbone": False,
+    "freeze_batchnorm": True, "resize": 300, "size": 200, "train_view": "whole", "test_view": "whole",
+    "crop_area": (0.2, 1.0), "crop_ratio": (0.8, 1.33), "flip": False, "jitter_shift": 1.0, "jitter_scale": (0.8, 1.1),
+    "jitter_rotation": 5.0, "batch_size": 64, "images_per_class": 2, "method_sets_images_per_class": False,
+    "batches": "draws", "optimizer": "rmsprop", "lr": 2e-4, "momentum": 0.5, "weight_decay": 0.0,
+    "lr_range": (1e-5, 1e-2), "own_lr": 2e-2, "own_lr_range": (1e-2, 1.0), "own_weight_decay": 1e-4, "epoch_steps": 50,
+    "evaluate_every": 2, "patience": 5, "epochs": 50, "class_cut": "half", "folds": 5, "fold_rule": "contiguous",
+    "trials": 20, "search": "random", "grids": ("fastap",), "searches": 2, "finalists": 3, "finalist_seeds": 1,
+    "repetitions": 5, "published_repetitions": 1, "selection": "r_precision", "per_dataset": {"cub": {"patience": 77}},
+    "spaces": {("ms", "*"): {"alpha": FloatDistribution(1, 2)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Protocol) if f.name not in WORDS])
+def test_every_number_is_in_the_digest(name: str) -> None:
+    other = dataclasses.replace(WHOLE, **{name: OTHER[name]})
+    assert getattr(other, name) != getattr(WHOLE, name)
+    assert other.digest != WHOLE.digest
+
+
+def test_what_a_dataset_and_a_method_have_of_their_own_is_in_the_digest() -> None:
+    """Not only that there is something, but what it is."""
+
+    def digest(dataset: str, patience: int, method: str, where: str, high: float) -> str:
+        ranges: dict[tuple[str, str], dict[str, BaseDistribution]] = {
+            (method, where): {"alpha": FloatDistribution(1, high)}
+        }
+        return dataclasses.replace(WHOLE, per_dataset={dataset: {"patience": patience}}, spaces=ranges).digest
+
+    first = ("cub", 1, "ms", "cub", 2.0)
+    others = ("cars", 3, "nca", "cars", 3.0)
+    changed = [digest(*first[:i], others[i], *first[i + 1 :]) for i in range(len(first))]  # type: ignore[arg-type]
+    assert len({digest(*first), *changed}) == 6
+
+
 @pytest.mark.parametrize("name", protocol_names())
-def test_digest_covers_numbers_and_not_words(name: str) -> None:
+def test_words_are_not_in_the_digest(name: str) -> None:
     protocol = load_protocol(name)
-    assert protocol.digest == dataclasses.replace(protocol, title="x", about="y", name="z").digest
-    assert protocol.digest != dataclasses.replace(protocol, trials=protocol.trials + 1).digest
-    assert protocol.digest != dataclasses.replace(protocol, per_dataset={"cub": {"patience": 77}}).digest
+    words: dict[str, Any] = {"title": "x", "about": "y", "name": "z", "by_hand": {"trials": 7}}
+    assert words.keys() == set(WORDS)
+    for word, value in words.items():
+        assert protocol.digest == dataclasses.replace(protocol, **{word: value}).digest
 
 
 def test_set_makes_another_protocol() -> None:
