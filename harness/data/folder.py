@@ -1,12 +1,16 @@
-"""Anybody's own images: `folder:PATH`, one folder a class, the first half of the classes for development."""
+"""Anybody's own images: `folder:PATH`, one folder a class, the first half of the classes for development.
+
+`folder:PATH#seed=3` shuffles the classes before they are halved.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
-from harness.data.layout import Listed, halves, image_set, nearest
+from harness.data.layout import Listed, image_set, nearest
+from harness.data.own import alone, named, place_and_seed, two_halves
 from harness.data.pictures import Files
 from harness.dataset import Dataset, DatasetSource
 from harness.errors import MissingError, RequestError
@@ -18,35 +22,32 @@ ENDINGS = frozenset({
 
 
 def load(root: Path | None, partial: bool) -> Dataset:
-    """The images of a folder. Its classes are sorted by name and halved; nothing can be partial about it.
+    """The images of a folder. Its classes are halved by name or by a seed; nothing can be partial about it.
 
     Files are images by their endings, in any case; others and hidden ones are left out. A class with one image stays:
     nothing can be found for it, but it stands in the way of the others.
     """
     if root is None:
         raise RequestError("folder: say which, as folder:PATH")
+    root, seed = place_and_seed(root)
     if root.is_file():
         raise RequestError(f"folder:{root} is a file; expected a folder with one folder a class")
     if not root.is_dir():
         raise MissingError(f"folder:{root}: there is no such folder{nearest(root)}")
     classes = _classes(root)
     images = [image for label in classes for image in _images(root, label)]
-    development, test = halves(classes)
+    development, test = two_halves(classes, seed)
+    name = root.resolve().name
+    single = alone(Counter(image.label for image in images).values())
     dataset = Dataset(
         name="folder",
-        title=f"{root.resolve().name} ({len(classes)} classes, {len(images):,} images)",
+        title=f"{name} ({len(classes)} classes{single}, {len(images):,} images)",
         development=image_set(development, images, Files),
         test=image_set(test, images, Files),
         recall_at=(1, 2, 4, 8),
         default_protocol="reality_check",
     )
-    return replace(dataset, name=own_name("folder", root.resolve().name, dataset.split))
-
-
-def own_name(kind: str, name: str, split: str) -> str:
-    """What records call images that only their owner has: `folder-birds-1a2b3c`, safe as a file's name."""
-    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.lower())
-    return f"{kind}-{safe}-{split[:6]}"
+    return named("folder", name, dataset, f"folder:{root}")
 
 
 def _classes(root: Path) -> list[str]:

@@ -45,9 +45,9 @@ def image_set(
     )
 
 
-def by_hash(class_names: Iterable[str]) -> list[str]:
-    """The classes by the sha256 of their names, so that neighbours (a script, an alphabet) are spread."""
-    return sorted(class_names, key=lambda name: hashlib.sha256(name.encode()).digest())
+def by_hash(class_names: Iterable[str], salt: str = "") -> list[str]:
+    """The classes by the sha256 of `salt` and name, so that neighbours (a script, an alphabet) are spread."""
+    return sorted(class_names, key=lambda name: hashlib.sha256(f"{salt}{name}".encode()).digest())
 
 
 def halves(class_names: Sequence[str]) -> tuple[list[str], list[str]]:

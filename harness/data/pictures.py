@@ -50,6 +50,39 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Parts of image files: left, top, right and bottom in pixels of the upright image; None takes the whole."""
+
+    files: Files
+    boxes: tuple[tuple[int, int, int, int] | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, index: int) -> npt.NDArray[np.uint8]:
+        """One part, (H, W, 3) uint8 RGB. Raises RequestError naming a broken file, or a box that is not inside it."""
+        image, box = self.files.read(index), self.boxes[index]
+        if box is None:
+            return image
+        left, top, right, bottom = box
+        height, width = image.shape[:2]
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise RequestError(
+                f"{self.files.paths[index]}: no box {box} in an image of {width} x {height} pixels"
+            )
+        return image[top:bottom, left:right]
+
+    def content(self, index: int) -> str:
+        """sha256 of the file's own sha256 and the box."""
+        content, box = self.files.content(index), self.boxes[index]
+        return content if box is None else hashlib.sha256(f"{content} {box}".encode()).hexdigest()
+
+    def stamp(self, index: int) -> str:
+        """Place, size and time of change of the file, and the box."""
+        return f"{self.files.stamp(index)}\t{self.boxes[index]}"
+
+
+@dataclass(frozen=True)
 class ZipMembers:
     """Image files inside zip archives, as (archive, name of the member); nothing is unpacked."""
 

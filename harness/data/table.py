@@ -1,19 +1,21 @@
 """Anybody's own images by a list: `table:FILE.csv` with columns path, label[, split][, role].
 
-The tables of open-metric-learning are read too: is_query and is_gallery say the role there.
+The tables of open-metric-learning are read too: is_query and is_gallery say the role there, and x_1, x_2, y_1, y_2 cut
+the image. `table:FILE.csv#seed=3` shuffles the classes before they are halved, where the table has no split.
 """
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.folder import own_name
-from harness.data.layout import Listed, halves, image_set, nearest
-from harness.data.pictures import Files
-from harness.dataset import Dataset, DatasetSource, ImageSet
+from harness.data.layout import Listed, image_set, nearest
+from harness.data.own import alone, named, place_and_seed, two_halves
+from harness.data.pictures import Boxes, Files
+from harness.dataset import Dataset, DatasetSource, ImageSet, Pictures
 from harness.errors import MissingError, RequestError
 
 TITLE = "A table of your own images (path, label, optional split and role)"
@@ -27,12 +29,18 @@ ROLES = {
     "both": frozenset({"query", "gallery"}),
     "": frozenset({"query", "gallery"}),
 }
-BOXES = ("x_1", "x_2", "y_1", "y_2")
+BOX = ("x_1", "y_1", "x_2", "y_2")
+
+#: How tables say yes and no; a column of them with gaps is written as numbers.
+YES, NO = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0", ""})
+
+#: Where an image lies, and its part if it is not whole.
+Place = tuple[Path, tuple[int, int, int, int] | None]
 
 
 @dataclass(frozen=True)
 class _Row:
-    image: Listed[Path]
+    image: Listed[Place]
     split: str
     roles: frozenset[str]
 
@@ -40,30 +48,43 @@ class _Row:
 def load(root: Path | None, partial: bool) -> Dataset:
     """The images of a table. Paths are relative to its folder, or absolute.
 
-    split: development (train) or test (validation), one a class; without the column the classes are sorted by name
-        and halved. role: of test images, query, gallery or both; without it every test image is both.
+    split: development (train) or test (validation), one a class; without the column the classes are halved by name or
+        by a seed. role: of test images, query, gallery or both; without it every test image is both. A class with one
+        image stays: nothing can be found for it, but it stands in the way of the others.
     """
     if root is None:
         raise RequestError("table: say which, as table:FILE.csv")
+    root, seed = place_and_seed(root)
     rows = _rows(root)
-    development, test = _classes(rows, root)
+    development, test = _classes(rows, root, seed)
     images = [row.image for row in rows]
+    single = alone(Counter(image.label for image in images).values())
     queries, gallery = _test(root, rows, test)
     dataset = Dataset(
         name="table",
-        title=f"{root.stem} ({len(development) + len(test)} classes, {len(images):,} images)",
-        development=image_set(development, [row.image for row in rows if row.split != "test"], Files),
+        title=f"{root.stem} ({len(development) + len(test)} classes{single}, {len(images):,} images)",
+        development=image_set(development, [row.image for row in rows if row.split != "test"], _pictures),
         test=queries,
         gallery=gallery,
         recall_at=(1, 2, 4, 8),
         default_protocol="reality_check",
     )
-    return replace(dataset, name=own_name("table", root.stem, dataset.split))
+    return named("table", root.stem, dataset, f"table:{root}")
 
 
-def _classes(rows: list[_Row], table: Path) -> tuple[list[str], list[str]]:
+def _pictures(places: tuple[Place, ...]) -> Pictures:
+    files = Files(tuple(path for path, _ in places))
+    boxes = tuple(box for _, box in places)
+    return Boxes(files, boxes) if any(boxes) else files
+
+
+def _classes(rows: list[_Row], table: Path, seed: int | None) -> tuple[list[str], list[str]]:
     if all(not row.split for row in rows):
-        return halves(sorted({row.image.label for row in rows}))
+        return two_halves({row.image.label for row in rows}, seed)
+    if seed is not None:
+        raise RequestError(
+            f"table:{table} says itself how it is split; leave out #seed={seed}, or the column split"
+        )
     development, test = (
         sorted({r.image.label for r in rows if r.split == s}) for s in ("development", "test")
     )
@@ -81,14 +102,14 @@ def _test(table: Path, rows: list[_Row], classes: list[str]) -> tuple[ImageSet, 
     chosen = [row for row in rows if row.image.label in set(classes)]
     kinds = {row.roles for row in chosen}
     if kinds <= {ROLES["both"]}:
-        return image_set(classes, [row.image for row in chosen], Files), None
+        return image_set(classes, [row.image for row in chosen], _pictures), None
     if kinds != {ROLES["query"], ROLES["gallery"]}:
         raise RequestError(
             f"table:{table}: a test image must be query or gallery, or else every test image must be both; "
             "a gallery that shares some of the queries is not supported"
         )
     queries, gallery = ([row.image for row in chosen if role in row.roles] for role in ("query", "gallery"))
-    return image_set(classes, queries, Files), image_set(classes, gallery, Files)
+    return image_set(classes, queries, _pictures), image_set(classes, gallery, _pictures)
 
 
 def _rows(table: Path) -> list[_Row]:
@@ -133,8 +154,10 @@ def _row(table: Path, number: int, fields: Mapping[str, str | None]) -> _Row:
     path, label = (fields["path"] or "").strip(), (fields["label"] or "").strip()
     if not path or not label:
         raise refuse("path or label is empty")
-    if any((fields.get(box) or "").strip() for box in BOXES):
-        raise refuse("boxes (x_1, ...) are not applied; cut the images and drop those columns")
+    try:
+        box = _box(fields)
+    except ValueError:
+        raise refuse(f"a box needs four whole numbers {', '.join(BOX)}, or none of them") from None
     split = (fields.get("split") or "").strip().lower()
     if split and split not in SPLITS:
         raise refuse(f"split {split!r}, expected development (train) or test (validation)")
@@ -142,15 +165,25 @@ def _row(table: Path, number: int, fields: Mapping[str, str | None]) -> _Row:
     roles = ROLES["both"] if split == "development" else _roles(fields)
     if roles is None:
         raise refuse("role must be query, gallery or both (or is_query, is_gallery true or false)")
-    return _Row(Listed(label, path, table.parent / path), split, roles)
+    image_id = path if box is None else f"{path}[{','.join(map(str, box))}]"
+    return _Row(Listed(label, image_id, (table.parent / path, box)), split, roles)
+
+
+def _box(fields: Mapping[str, str | None]) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom. Raises ValueError where they are no numbers."""
+    texts = [(fields.get(name) or "").strip() for name in BOX]
+    if not any(texts):
+        return None
+    left, top, right, bottom = (int(float(text)) for text in texts)
+    return left, top, right, bottom
 
 
 def _roles(fields: Mapping[str, str | None]) -> frozenset[str] | None:
     """What a test image serves as; None when the words are not known."""
     flags = {role: (fields.get(f"is_{role}") or "").strip().lower() for role in ("query", "gallery")}
     if any(flags.values()):
-        if set(flags.values()) <= {"true", "false", "1", "0"} and {"true", "1"} & set(flags.values()):
-            return frozenset(role for role, flag in flags.items() if flag in ("true", "1"))
+        if set(flags.values()) <= YES | NO and YES & set(flags.values()):
+            return frozenset(role for role, flag in flags.items() if flag in YES)
         return None
     return ROLES.get((fields.get("role") or "").strip().lower())
 
