@@ -19,9 +19,9 @@ lint: $(VENV)/dev
 leaderboard: $(VENV)/run
 	$(BIN)/python run_benchmark.py leaderboard
 
-# The statistics' error rates by simulation, in full; their short forms are in the tests.
+# The statistics' error rates by simulation, in full (their short forms are in the tests), and a method against itself.
 calibrate: $(VENV)/dev
-	$(BIN)/pytest tests/calibration.py -s
+	$(BIN)/pytest tests/calibration.py tests/a_a.py -s
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
