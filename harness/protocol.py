@@ -50,6 +50,8 @@ class Protocol:
     """Short side in pixels to which every image is resized once, before all else."""
     size: int = 227
     """Side in pixels of the square that the network sees."""
+    size_of_weights: bool = False
+    """True: images of the size that the weights were trained at, in place of `resize` and `size`."""
     train_view: str = "crop"
     """crop: random area and ratio, resized to `size`; jitter: shift, scale and rotate; whole: the resized image."""
     test_view: str = "centre"

@@ -26,7 +26,7 @@ from harness.splits import class_order
 from tests.small import few_glyphs
 from tests.test_campaign import Rig, make_rig
 
-MORE = ["reality_check_r50", "reality_check_2026", "reality_check_b256"]
+MORE = ["reality_check_r50", "reality_check_2026", "reality_check_b256", "finetune_small"]
 
 
 def differing(protocol: Protocol, other: Protocol) -> dict[str, Any]:
@@ -99,6 +99,23 @@ def test_every_repetition_has_its_own_division_equal_for_all_methods() -> None:
     assert sorted(orders[0]) == list(range(100))
 
 
+def test_the_size_of_images_is_the_weights_only_where_the_protocol_says_so() -> None:
+    def size(protocol: Protocol) -> tuple[int, int]:
+        settled = settle_trunk(protocol, "convnet", None, None).protocol
+        return settled.resize, settled.size
+
+    frozen = load_protocol("frozen")
+    assert size(frozen) == (32, 32)
+    assert size(frozen.changed({"size": 28})) == (32, 28), "what is set by hand stays"
+    assert size(load_protocol("finetune_small")) == (110, 96)
+
+
+def test_unusual_weights_stand_in_the_records_folder() -> None:
+    frozen = load_protocol("frozen")
+    assert settle_trunk(frozen, "convnet", None, None).protocol.slug == "frozen@convnet"
+    assert settle_trunk(frozen, "resnet18", None, None).protocol.slug == "frozen@resnet18-scratch"
+
+
 # -- each once, small ---------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def glyphs() -> Dataset:
@@ -154,7 +171,9 @@ def test_finalists_are_trained_again_before_the_choice(glyphs: Dataset, tmp_path
 def test_the_plan_counts_the_finalists(glyphs: Dataset, tmp_path: Path) -> None:
     def trainings(method: str, **changes: Any) -> int:
         trunk = settle_trunk(tiny("reality_check_2026", **changes), None, None, None)
-        campaign = Campaign(glyphs, "c0" * 32, trunk, [load_method(method)], Places(tmp_path), "cpu", 1, 1, "run METHOD")
+        campaign = Campaign(
+            glyphs, "c0" * 32, trunk, [load_method(method)], Places(tmp_path), "cpu", 1, 1, "run METHOD"
+        )
         return size_of(campaign.entries()[0])[0]
 
     without = trainings("nca", finalists=0, finalist_seeds=0)

@@ -40,7 +40,7 @@ def settle_trunk(
 ) -> Trunk:
     """The trunk of a run: the protocol's backbone, or where it leaves it free, the user's.
 
-    weights: their file, None from scratch. A protocol with a free backbone sees images at the weights' own size.
+    weights: their file, None from scratch.
     Raises RequestError and MissingError, before any image is read.
     """
     free = protocol.backbone is None
@@ -54,11 +54,12 @@ def settle_trunk(
     if not free:
         _demand_weights(protocol, sha256)
     settled = protocol.with_backbone(name, sha256 or None) if free else protocol
-    if free:
+    if settled.size_of_weights:
         size, resize = (
-            getattr(settled, name) if name in settled.by_hand else spec.size for name in ("size", "resize")
+            getattr(settled, side) if side in settled.by_hand else spec.size for side in ("size", "resize")
         )
         settled = dataclasses.replace(settled, size=size, resize=resize)
+    if free:
         usual = next((w.sha256 for w in published_weights(name)), None)
         if sha256 if usual is None else not sha256.startswith(usual):
             # Not what papers mean when they name the backbone alone: it stands in the records' folder.
