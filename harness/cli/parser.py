@@ -16,8 +16,10 @@ COMMANDS = {
     "list": "methods, datasets, backbones or protocols, and what is missing to run them",
     "leaderboard": "draw LEADERBOARD.md and the site again from the records",
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
+    "place": "where a method of yours lands among the recorded entries; runs what is missing",
     "check": "the contract test for a method's file",
     "data": "prepare, verify or audit a dataset: fetched, every image decoded, leaks between roles found",
+    "merge": "take the finished cells of other results folders: work of several machines joined",
     "sync": "complete the MLflow diary from the finished cells of every run",
     "ui": "the MLflow UI on these runs, on the loopback address",
     "doctor": "is everything here: packages, devices, data, weights, disk",
@@ -67,8 +69,10 @@ def _parser(command: str) -> Parser:
         "list": _list,
         "leaderboard": _leaderboard,
         "evaluate": _evaluate,
+        "place": _place,
         "check": _check,
         "data": _data,
+        "merge": _merge,
         "sync": _sync,
         "ui": _ui,
         "doctor": _doctor,
@@ -178,7 +182,21 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument(
         "--recall-at", default="1,2,4,8", metavar="K,K", help="the K of Recall@K (default 1,2,4,8)"
     )
+    submit = parser.add_argument_group("to stand on the boards of a dataset, apart from the tuned entries")
+    submit.add_argument("--submit", metavar="NAME", help="keep the scores under this name in the results")
+    submit.add_argument(
+        "--dataset", metavar="NAME", help="whose test images were embedded, in their own order"
+    )
+    submit.add_argument("--title", metavar="TEXT", help="for tables (default: the name)")
+    submit.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
+    _places(parser)
     _json(parser)
+
+
+def _place(parser: Parser) -> None:
+    """A run of one method, compared with the entries that are recorded under equal conditions."""
+    parser.add_argument("file", metavar="FILE", help="a method's file, or the name of a method that is here")
+    _run(parser)
 
 
 def _check(parser: Parser) -> None:
@@ -202,7 +220,20 @@ def _data(parser: Parser) -> None:
         help="prepare from archives that are here already; nothing is fetched",
     )
     parser.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
+    looks = parser.add_argument_group("audit: near duplicates, always sought by thumbnails")
+    looks.add_argument("--backbone", metavar="NAME", help="seek them by this network's features too")
+    looks.add_argument("--weights", metavar="FILE", help="of the backbone")
+    looks.add_argument(
+        "--threshold", type=float, metavar="X", help="cosine similarity that makes a near duplicate"
+    )
+    looks.add_argument("--device", metavar="NAME", help="of the backbone")
     _places(parser)
+    _json(parser)
+
+
+def _merge(parser: Parser) -> None:
+    parser.add_argument("folders", nargs="+", metavar="DIR", help="another results folder, with its .work")
+    parser.add_argument("--results", metavar="DIR", default="results", help="takes the cells")
     _json(parser)
 
 
