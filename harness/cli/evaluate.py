@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from harness.dataset import Dataset, ImageSet
 from harness.errors import RequestError
-from harness.metrics import score
+from harness.metrics import Scores, score
+from harness.submission import Submission
 
 #: Arrays that the file may hold; the first two it must.
 ARRAYS = ("embeddings", "labels", "gallery_embeddings", "gallery_labels")
@@ -33,20 +37,79 @@ def evaluate(file: Path, recall_at: Sequence[int] = (1,)) -> dict[str, float | i
     `queries` that were scored and `excluded_queries` that have no image of their class to find.
     Raises RequestError naming the file and the array, what was expected and what was found.
     """
-    arrays = _read(file)
     try:
-        _check_names(arrays)
-        labels, gallery_labels = _numbered(arrays["labels"], arrays.get("gallery_labels"))
-        scores = score(
-            _embeddings(arrays, "embeddings"),
-            labels,
-            _embeddings(arrays, "gallery_embeddings") if "gallery_embeddings" in arrays else None,
-            gallery_labels,
-            recall_at=recall_at,
-        )
+        scores = _scores(_arrays(file), recall_at)
     except RequestError as error:
         raise RequestError(f"{file}: {error}") from None
     return {**scores.metrics, "queries": scores.queries, "excluded_queries": scores.excluded}
+
+
+def resubmit(file: Path, dataset: Dataset, name: str, title: str) -> Submission:
+    """Scores of the embeddings of a dataset's test images, to stand on its boards under `name`.
+
+    The file holds what `evaluate` takes, in the order of the dataset's test images (and of its gallery, where it has
+    one), which the labels must show. Raises RequestError where they do not, or where `name` is no name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}", name):
+        raise RequestError(f"--submit {name}: expected a name of letters, digits and _.+-, such as my-model")
+    try:
+        arrays = _arrays(file)
+        _demand_order(arrays["labels"], dataset.test, "labels")
+        if dataset.gallery is not None:
+            if "gallery_labels" not in arrays:
+                raise RequestError(
+                    f"{dataset.title} has a separate gallery: {_named(ARRAYS[2:])} are needed too"
+                )
+            _demand_order(arrays["gallery_labels"], dataset.gallery, "gallery_labels")
+        elif "gallery_labels" in arrays:
+            raise RequestError(
+                f"the test images of {dataset.title} are their own gallery; leave {ARRAYS[2]} out"
+            )
+        scores = _scores(arrays, dataset.recall_at)
+    except RequestError as error:
+        raise RequestError(f"{file}: {error}") from None
+    return Submission(
+        name=name,
+        title=title,
+        dataset=dataset.slug,
+        dataset_title=dataset.title,
+        split=dataset.split,
+        dimension=int(arrays["embeddings"].shape[1]),
+        file_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        metrics=scores.metrics,
+        queries=scores.queries,
+        excluded=scores.excluded,
+    )
+
+
+def _demand_order(labels: Array | Tensor, images: ImageSet, name: str) -> None:
+    """Raises RequestError unless the labels divide the images into the dataset's classes, image by image."""
+    found = np.unique(np.asarray(labels), return_inverse=True)[1].ravel()
+    if len(found) != len(images):
+        raise RequestError(f"{name}: {len(found):,} images, the dataset has {len(images):,} of this role")
+    pairs = np.unique(np.stack([found, images.labels]), axis=1).shape[1]
+    if not pairs == found.max() + 1 == len(np.unique(images.labels)):
+        raise RequestError(
+            f"{name}: they do not divide the images as the dataset's classes do; embed its test images in their own "
+            f"order, which begins with {', '.join(images.image_ids[:3])}"
+        )
+
+
+def _arrays(file: Path) -> Mapping[str, Array | Tensor]:
+    arrays = _read(file)
+    _check_names(arrays)
+    return arrays
+
+
+def _scores(arrays: Mapping[str, Array | Tensor], recall_at: Sequence[int]) -> Scores:
+    labels, gallery_labels = _numbered(arrays["labels"], arrays.get("gallery_labels"))
+    return score(
+        _embeddings(arrays, "embeddings"),
+        labels,
+        _embeddings(arrays, "gallery_embeddings") if "gallery_embeddings" in arrays else None,
+        gallery_labels,
+        recall_at=recall_at,
+    )
 
 
 def _read(file: Path) -> Mapping[str, Array | Tensor]:

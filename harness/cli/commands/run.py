@@ -30,11 +30,23 @@ from harness.record import Record
 
 
 def main(request: argparse.Namespace) -> int:
-    begun = time.monotonic()
+    settled, settings = settle_writable(request)
+    records = work_off(request, settled, settings)
+    _report(request, settings, records)
+    return exit_code(request, records)
+
+
+def settle_writable(request: argparse.Namespace) -> tuple[Settled, Settings]:
+    """What the command line asks for, and places that can be written to. Raises RequestError and MissingError."""
     settings = read_settings(request.data, request.cache, request.results)
     demand_writable("--results", settings.results)
     demand_writable("--cache", settings.cache)
-    settled = settle(request, settings)
+    return settle(request, settings), settings
+
+
+def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) -> list[Record]:
+    """Do what is missing, draw the leaderboard, and return the entries' records in order."""
+    begun = time.monotonic()
     campaign = settled.campaign
     _remember(settled)
     entries = campaign.entries()
@@ -45,8 +57,11 @@ def main(request: argparse.Namespace) -> int:
             say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
     fresh = _work(request, campaign, settings, to_do, begun) if to_do else []
     draw(settings.results, readme_of(settings.results))
-    records = [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
-    _report(request, settings, records)
+    return [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
+
+
+def exit_code(request: argparse.Namespace, records: Sequence[Record]) -> int:
+    """1 where an entry failed, or stayed incomplete for another reason than that its time was up."""
     # Time that was up is what the user asked for; a cell that the machine lost for good is not.
     short = request.max_hours is None and any(record.status == "incomplete" for record in records)
     return 1 if short or any(record.status == "failed" for record in records) else 0
