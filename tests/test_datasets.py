@@ -12,7 +12,6 @@ import pytest
 from scipy.io import savemat
 
 from harness.data import load_dataset
-from harness.data.verify import audit
 from harness.discovery import dataset_names
 from harness.errors import MissingError, RequestError
 from tests.made_images import check_names, fake, sizes
@@ -141,11 +140,6 @@ def test_a_broken_mat_file_is_named(tmp_path: Path) -> None:
     savemat(tmp_path / "cars_annos.mat", {"other": 1})
     with pytest.raises(RequestError, match=r"cars_annos\.mat"):
         load_dataset("cars", tmp_path, partial=False)
-
-
-def test_audit_finds_the_label_conflicts_of_cars(data_root: Path, tmp_path: Path) -> None:
-    dataset = load_dataset("cars", data_root, partial=True)
-    assert len(audit(dataset, tmp_path)["across_classes"]) == 11
 
 
 # -- SOP and In-Shop -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from PIL import Image
 from harness.cli.main import main
 from harness.data import load_dataset
 from harness.data.cut import half
-from harness.data.verify import audit, verify
+from harness.data.verify import verify
 from harness.errors import MissingError, RequestError
 from tests.made_images import check_names, fake, sizes
 
@@ -237,18 +237,6 @@ def test_verify_names_broken_images(birds: Path) -> None:
     assert len(report["broken"]) == 1
     assert "empty.png" in report["broken"][0]
     assert told[-1] == (10, 10)
-
-
-def test_audit_finds_a_copied_test_image(birds: Path, tmp_path: Path) -> None:
-    def found() -> dict[str, object]:
-        return audit(load_dataset(f"folder:{birds}", None, partial=False), tmp_path / "cache")
-
-    assert found()["across_roles"] == found()["across_classes"] == []
-    assert found()["shared_classes"] == []
-    assert found()["test_class_sizes"] == [2, 2.25, 2.5, 2.75, 3]
-    shutil.copy(birds / "Zeisig" / "bild 1.JPG", birds / "Adler" / "new.jpg")
-    leak = [["development: Adler/new.jpg", "test: Zeisig/bild 1.JPG"]]
-    assert found()["across_roles"] == found()["across_classes"] == leak
 
 
 # -- a table ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from harness.data.contents import content_hashes
-from harness.data.pictures import Files
+from harness.data.pictures import Files, Selected
 from harness.data.store import FACTS, ImageStore, build_store
 from harness.errors import RequestError
 
@@ -101,6 +101,16 @@ def test_hashes_are_remembered(files: Files, tmp_path: Path, monkeypatch: pytest
     assert content_hashes(files, tmp_path / "cache") == first
 
 
+def test_hashes_of_a_selection_are_remembered_too(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Selected((files, files), ((0, 3), (1, 0)))
+    first = content_hashes(chosen, tmp_path / "cache")
+    assert first == [files.content(3), files.content(0)]
+    monkeypatch.setattr(Files, "content", lambda *_: pytest.fail("hashed again"))
+    assert content_hashes(chosen, tmp_path / "cache") == first
+
+
 def test_workers_do_not_change_it(files: Files, tmp_path: Path) -> None:
     one = build_store(files, 24, tmp_path / "one", workers=1)
     four = build_store(files, 24, tmp_path / "four", workers=4)
@@ -159,7 +169,7 @@ def test_no_images(tmp_path: Path) -> None:
 BUILD = """
 import os, signal, sys
 from pathlib import Path
-from harness.data.pictures import Files
+from harness.data.pictures import Files, Selected
 from harness.data.store import build_store
 
 folder, die = Path(sys.argv[1]), sys.argv[2] == "die"

@@ -6,13 +6,19 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol as Interface
-from typing import runtime_checkable
+from typing import TypeVar, runtime_checkable
 
 from harness.data.parallel import in_order
 from harness.dataset import Dataset, Pictures
 from harness.errors import RequestError
+
+Result = TypeVar("Result")
+
+#: Told images done and images in all.
+Progress = Callable[[int, int], None]
 
 
 @runtime_checkable
@@ -43,7 +49,7 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
     Raises RequestError that names the files that cannot be read.
     """
     if not isinstance(pictures, Stamped):
-        return _hashed(pictures, workers)
+        return each(pictures.content, len(pictures), workers)
     stamps = "\n".join(pictures.stamp(index) for index in range(len(pictures)))
     memory = (
         cache / "contents" / f"{hashlib.sha256(stamps.encode(errors='surrogateescape')).hexdigest()}.json"
@@ -51,9 +57,33 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
     if memory.exists():
         known: list[str] = json.loads(memory.read_text(encoding="utf-8"))
         return known
-    hashes = _hashed(pictures, workers)
+    hashes = each(pictures.content, len(pictures), workers)
     _write(memory, json.dumps(hashes))
     return hashes
+
+
+def each(
+    work: Callable[[int], Result], images: int, workers: int | None = None, progress: Progress | None = None
+) -> list[Result]:
+    """`work` of every image, on threads. Raises one RequestError that names all the images that it refused."""
+
+    def tried(index: int) -> Result | RequestError:
+        try:
+            return work(index)
+        except RequestError as error:
+            return error
+
+    results: list[Result] = []
+    broken: list[RequestError] = []
+    for done, result in enumerate(in_order(tried, images, workers), start=1):
+        if isinstance(result, RequestError):
+            broken.append(result)
+        else:
+            results.append(result)
+        if progress is not None:
+            progress(done, images)
+    refuse_broken(broken, images)
+    return results
 
 
 def refuse_broken(broken: list[RequestError], images: int) -> None:
@@ -65,18 +95,6 @@ def refuse_broken(broken: list[RequestError], images: int) -> None:
             f"{len(broken):,} of {images:,} images cannot be read; replace or remove them "
             f"(`data verify NAME` lists those of every role):\n  {named}{rest}"
         )
-
-
-def _hashed(pictures: Pictures, workers: int | None) -> list[str]:
-    def work(index: int) -> str | RequestError:
-        try:
-            return pictures.content(index)
-        except RequestError as error:
-            return error
-
-    results = list(in_order(work, len(pictures), workers))
-    refuse_broken([result for result in results if isinstance(result, RequestError)], len(results))
-    return [result for result in results if isinstance(result, str)]
 
 
 def _write(file: Path, text: str) -> None:

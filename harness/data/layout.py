@@ -103,9 +103,10 @@ def nearest(path: Path) -> str:
 
 def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
     """Those of the listed images whose files are there."""
-    # Each folder is read once, which is faster than asking for every file.
-    names = {folder: names_in(folder) for folder in {image.place.parent for image in images}}
-    return [image for image in images if image.place.name in names[image.place.parent]]
+    # Each folder is read once, which is faster than asking for every file; so are texts instead of paths.
+    places = [os.path.split(image.place) for image in images]
+    names = {folder: names_in(Path(folder)) for folder in {folder for folder, _ in places}}
+    return [image for image, (folder, name) in zip(images, places, strict=True) if name in names[folder]]
 
 
 def names_in(folder: Path) -> frozenset[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from harness.data.contents import Stamped
 from harness.dataset import Pictures
 from harness.errors import RequestError
 
@@ -168,6 +169,12 @@ class Selected:
         """sha256 of the image as its source stores it."""
         source, inner = self.chosen[index]
         return self.sources[source].content(inner)
+
+    def stamp(self, index: int) -> str:
+        """What the source says of change; a source that says nothing is asked for the content itself."""
+        source, inner = self.chosen[index]
+        pictures = self.sources[source]
+        return pictures.stamp(inner) if isinstance(pictures, Stamped) else pictures.content(inner)
 
 
 def _stamp(path: Path) -> str:

@@ -1,15 +1,12 @@
-"""Whether a dataset can be trusted: every image decoded, every class counted, no image in two places."""
+"""Whether a dataset is whole: every image decoded, every class counted."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.data.contents import content_hashes
 from harness.data.parallel import in_order
 from harness.dataset import Dataset, ImageSet
 from harness.errors import RequestError
@@ -30,8 +27,8 @@ def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None)
         "split": dataset.split,
         "partial": dataset.partial,
     }
-    report |= _all_counts(dataset)
-    total = sum(len(images) for _, images in roles(dataset))
+    report |= counts(dataset)
+    total = sum(len(images) for images in dataset.roles.values())
     broken: list[str] = []
     for done, reason in enumerate(_reasons(dataset), start=1):
         if reason is not None:
@@ -41,43 +38,13 @@ def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None)
     return report | {"broken": broken}
 
 
-def audit(dataset: Dataset, cache: Path) -> dict[str, Any]:
-    """Looks for leaks: images that are the same to the byte.
-
-    Returns name, split (the hash that records carry) and the counts of `verify`; `shared_classes`, names of classes
-    that tuning and the test both hold; `across_roles` and `across_classes`, lists of groups of image ids: the first
-    stand in two roles, so that tuning has seen a test image or a query finds itself; the second carry two labels, of
-    which one must be wrong. Reads each file once; hashes are remembered in `cache`.
-    """
-    groups: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for role, images in roles(dataset):
-        for content, label, image_id in zip(
-            content_hashes(images.pictures, cache), images.labels.tolist(), images.image_ids, strict=True
-        ):
-            groups[content].append((role, images.class_names[label], image_id))
-    report = {"name": dataset.name, "split": dataset.split, **_all_counts(dataset)}
-    return report | {
-        "shared_classes": _shared_classes(dataset),
-        "across_roles": _mixed(groups.values(), lambda image: image[0]),
-        "across_classes": _mixed(groups.values(), lambda image: image[1]),
-    }
-
-
-def roles(dataset: Dataset) -> list[tuple[str, ImageSet]]:
-    """The sets of images, by role."""
-    sets = [("development", dataset.development), ("test", dataset.test)]
-    return sets if dataset.gallery is None else [*sets, ("gallery", dataset.gallery)]
-
-
-def _all_counts(dataset: Dataset) -> dict[str, Any]:
+def counts(dataset: Dataset) -> dict[str, Any]:
+    """The counts of `verify`, by role."""
     return {
-        f"{role}_{what}": value for role, images in roles(dataset) for what, value in _counts(images).items()
+        f"{role}_{what}": value
+        for role, images in dataset.roles.items()
+        for what, value in _counts(images).items()
     }
-
-
-def _shared_classes(dataset: Dataset) -> list[str]:
-    tested = {name for role, images in roles(dataset) if role != "development" for name in images.class_names}
-    return sorted(tested & set(dataset.development.class_names))
 
 
 def _counts(images: ImageSet) -> dict[str, Any]:
@@ -91,7 +58,7 @@ def _counts(images: ImageSet) -> dict[str, Any]:
 
 
 def _reasons(dataset: Dataset) -> Iterable[str | None]:
-    for _, images in roles(dataset):
+    for images in dataset.roles.values():
 
         def reason(index: int, images: ImageSet = images) -> str | None:
             try:
@@ -101,10 +68,3 @@ def _reasons(dataset: Dataset) -> Iterable[str | None]:
             return None
 
         yield from in_order(reason, len(images))
-
-
-def _mixed(
-    groups: Iterable[list[tuple[str, str, str]]], by: Callable[[tuple[str, str, str]], str]
-) -> list[list[str]]:
-    mixed = (group for group in groups if len({by(image) for image in group}) > 1)
-    return sorted([f"{role}: {image_id}" for role, _, image_id in group] for group in mixed)

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from tabulate import tabulate
 
+from harness.backbones import find_weights
+from harness.campaign.prepare import prepare as prepare_bench
+from harness.campaign.prepare import settle_trunk
 from harness.cli.main import say, show
+from harness.cli.request import settle_device
 from harness.cli.settings import Settings, read_settings
 from harness.cli.steps import step_bars
 from harness.data import load_dataset
+from harness.data.audit import audit
 from harness.data.layout import prepared_root
+from harness.data.likeness import FEATURE_THRESHOLD, SIDE, THUMBNAIL_THRESHOLD, Look, thumbnails, unit
 from harness.data.prepare import changed, preparable, prepare
-from harness.data.verify import audit, verify
+from harness.data.verify import verify
 from harness.dataset import Dataset, DatasetSource
+from harness.discovery import load_protocol
+from harness.engine.inputs import open_features
 from harness.errors import RequestError
 
+#: Told the step, what of it is done and how much there is.
+Told = Callable[[str, int, int], None]
+
 #: Reports that are findings: the command then ends with 1.
-FINDINGS = ("broken", "shared_classes", "across_roles", "across_classes")
+FINDINGS = ("broken", "shared_classes", "across_roles", "across_classes", "near_duplicates")
+
+#: Findings of a kind that a person is shown; `--json` holds all.
+SHOWN = 20
 
 
 def main(request: argparse.Namespace) -> int:
@@ -31,7 +48,7 @@ def main(request: argparse.Namespace) -> int:
         report = _prepare(request, settings)
     else:
         dataset = load_dataset(request.dataset, settings.data, request.partial, cache=settings.cache)
-        report = _verify(dataset) if request.action == "verify" else audit(dataset, settings.cache)
+        report = _verify(dataset) if request.action == "verify" else _audit(dataset, request, settings)
     rows = [[name, _words(value)] for name, value in report.items()]
     show(report, tabulate(rows, tablefmt="plain", disable_numparse=True), request.json)
     return 1 if any(report.get(name) for name in FINDINGS) else 0
@@ -77,10 +94,46 @@ def _verify(dataset: Dataset) -> dict[str, Any]:
         return verify(dataset, lambda done, total: told("decoding", done, total))
 
 
+def _audit(dataset: Dataset, request: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    with step_bars(counts_bytes=False) as told:
+        looks = [_by_thumbnails(dataset, request.threshold, told)]
+        if request.backbone is not None:
+            looks.append(_by_features(dataset, request, settings, told))
+    return audit(dataset, settings.cache, looks)
+
+
+def _by_thumbnails(dataset: Dataset, threshold: float | None, told: Told) -> Look:
+    vectors = {
+        role: thumbnails(images.pictures, partial(told, f"thumbnails of {role} images"))
+        for role, images in dataset.roles.items()
+    }
+    name = f"thumbnails of {SIDE} x {SIDE} grey levels"
+    return Look(name, THUMBNAIL_THRESHOLD if threshold is None else threshold, vectors)
+
+
+def _by_features(dataset: Dataset, request: argparse.Namespace, settings: Settings, told: Told) -> Look:
+    """The features that protocol `frozen` trains on: what is computed here is there for it, and the other way round."""
+    folders = [settings.cache / "weights"] + ([settings.data / "weights"] if settings.data else [])
+    weights = Path(request.weights) if request.weights else find_weights(request.backbone, None, folders)
+    trunk = settle_trunk(load_protocol("frozen"), request.backbone, weights, None)
+    device = settle_device(request.device)
+    bench, test = prepare_bench(dataset, trunk, settings.cache, device, 1, (), told)
+    files = {"development": bench.development, "test": test.queries, "gallery": test.gallery}
+    vectors = {
+        role: unit(open_features(place.file, torch.device("cpu")).features[-1].numpy())
+        for role, place in files.items()
+        if place is not None
+    }
+    name = f"features of {request.backbone} ({trunk.sha256[:12]})"
+    return Look(name, FEATURE_THRESHOLD if request.threshold is None else request.threshold, vectors)
+
+
 def _words(value: Any) -> str:
     """A value in a cell; findings one a line, and `none` where there are none."""
     if value == []:
         return "none"
-    if isinstance(value, list) and value and not isinstance(value[0], int | float):
-        return "\n".join(", ".join(item) if isinstance(item, list) else str(item) for item in value)
+    if isinstance(value, list) and not isinstance(value[0], int | float):
+        lines = [", ".join(item) if isinstance(item, list) else str(item) for item in value]
+        more = [f"and {len(lines) - SHOWN:,} more (--json holds all)"] if len(lines) > SHOWN else []
+        return "\n".join(lines[:SHOWN] + more)
     return value if isinstance(value, str) else json.dumps(value)
