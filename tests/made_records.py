@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.campaign.properties import matched_scores, property_arrays
+from harness.campaign.shown import page_arrays, pictures_of
+from harness.engine.bench import Role, TestRoles
 from harness.record import (
     PaperReference,
     Record,
@@ -62,7 +65,9 @@ def made(
         "test_classes": [f"character {i:02d}" for i in range(CLASSES)],
         "protocol_title": "quick: demonstration, barely tuned", "protocol_digest": "d1" * 32,
         "settings": {"embedding_size": 64, "folds": FOLDS, "searches": searches, "repetitions": repetitions,
-                     "trials": 6, "selection": "map_at_r", "published_repetitions": published},
+                     "trials": 6, "selection": "map_at_r", "published_repetitions": published,
+                     "optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "own_lr": None, "own_weight_decay": 0.0,
+                     "batch_size": 32},
         "backbone": "convnet", "backbone_note": "from scratch", "space": SPACE,
         "published": {"alpha": 2.0, "margin": 0.5},
         "searches": [_search(rng, level) for _ in range(searches)], "runs": runs, "published_runs": told,
@@ -89,9 +94,26 @@ def floor(level: float = 0.11, **changes: Any) -> tuple[Record, dict[str, npt.ND
 
 
 def write_made(results: Path) -> None:
-    """Three methods and the floor on one board."""
+    """Three methods and the floor on one board, with all that pages show."""
     for record, arrays in (made("ms", 0.42), made("xbm", 0.421), made("nca", 0.30), floor()):
-        write_record(results, record, arrays)
+        write_record(results, record, {**arrays, **shown_by(record)})
+
+
+def shown_by(record: Record, *, pictures: bool = True) -> dict[str, npt.NDArray[Any]]:
+    """What a record keeps for its page, of embeddings that separate classes somewhat; pictures are plain squares."""
+    rng = np.random.default_rng(seed_of("shown", record.method))
+    labels = np.repeat(np.arange(CLASSES), QUERIES)
+    embeddings = (rng.normal(size=(CLASSES, 8))[labels] + rng.normal(size=(len(labels), 8))).astype(
+        np.float32
+    )
+    roles = TestRoles(Role(Path("none"), labels, tuple(record.test_classes)), None, (1, 2))
+    measured = {"embeddings": embeddings, "query": np.arange(len(labels))}
+    page = page_arrays(measured, roles, record.split)
+    matched = matched_scores(measured, labels, None, 6, METRICS, (1, 2, 4, 8, 16, 32))
+    page |= property_arrays(embeddings, labels, page["map_index"]) | {"matched_scores": matched[None]}
+    if not pictures:
+        return page
+    return page | pictures_of({"test": lambda i: np.full((32, 32, 3), i % 256, np.uint8)}, record.split, page)
 
 
 def _search(rng: np.random.Generator, level: float) -> SearchHistory:

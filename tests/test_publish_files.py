@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from harness.publish import draw, stale
 from harness.publish.curves import apart
+from harness.publish.entry import safe_link
 from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.rows import Board, read_boards
 from harness.publish.scales import round_steps
-from harness.publish.site import safe_link, wide_table
+from harness.publish.site import wide_table
 from harness.publish.tables import study_table
 from harness.publish.words import duration, gain, rank
 from harness.record import write_record
@@ -43,7 +44,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(results: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in sorted(results.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(results.rglob("*")) if path.is_file() and ".work" not in path.parts)
+    return {path: path.read_bytes() for path in files}
 
 
 def test_drawing_again_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
@@ -135,9 +137,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_title_of_script_harms_nobody(hostile: Path) -> None:
     for page in sorted((hostile / "site").rglob("*.html")):
         text = page.read_text(encoding="utf-8")
-        assert text.count("<script") == 1
+        assert len(re.findall(r"<script(?! src=)", text)) == 0
         assert "javascript:" not in text
-        assert "&lt;script&gt;" in text
+        assert "&lt;script&gt;" in text or page.parent.name == "reported"
     assert safe_link("https://arxiv.org/abs/2003.08505") == "https://arxiv.org/abs/2003.08505"
 
 

@@ -76,7 +76,7 @@ def test_a_column_sorts_both_ways_and_keeps_gaps_last(page: Page, site: Path) ->
     assert rising[:-1] == falling[-2::-1]
     assert rising[-1] == falling[-1] == "LATE"
     assert rising[0].startswith("UNTRAINED")
-    page.get_by_role("columnheader", name="Method").get_by_role("button").click()
+    page.locator("#board").get_by_role("columnheader", name="Method").get_by_role("button").click()
     assert shown(page) == sorted(before, key=str.lower)
     assert page.locator("#board th[aria-sort=ascending]").count() == 1
 
@@ -108,7 +108,7 @@ def test_an_entry_opens_from_its_board_and_leads_back(page: Page, site: Path) ->
     assert page.get_by_role("heading", level=1).inner_text() == "NCA"
     assert page.get_by_text("python run_benchmark.py --methods nca --dataset glyphs").is_visible()
     assert page.locator("#runs tbody tr").count() == 25
-    assert page.get_by_role("img").count() == 2
+    assert page.get_by_role("img").count() == 4
     page.get_by_text("All trials of search 1").click()
     assert page.get_by_text("chosen", exact=True).is_visible()
     page.get_by_role("link", name="Glyphs under").click()
@@ -140,7 +140,7 @@ def test_a_phone_scrolls_no_page_sideways(page: Page, site: Path, place: str) ->
 def test_figures_say_what_they_show(page: Page, site: Path) -> None:
     page.goto(address(site))
     figures = page.get_by_role("img")
-    assert figures.count() == 3
+    assert figures.count() == 5
     described = page.locator("svg desc").all_text_contents()
     assert any("MS" in text and "[" in text for text in described)
     # Nothing is drawn outside its own box, so nothing is cut off.

@@ -22,6 +22,7 @@ from harness.statistics import (
     half_set_ratio,
     half_set_scores,
     half_sets,
+    importance,
     incumbent_curve,
     outcomes_of,
     probability_of_improvement,
@@ -484,3 +485,45 @@ def test_intervals_cover_the_truth(name: str) -> None:
 
 def test_two_points_of_recall_on_birds_are_found() -> None:
     assert found_differences(2, 100) >= 0.8
+
+
+# -- importance -------------------------------------------------------------------------------------------
+
+
+def test_importance_finds_what_matters_and_nothing_else() -> None:
+    rng = np.random.default_rng(50)
+    peak, idle, kind = rng.uniform(0, 1, 40), rng.uniform(0, 1, 40), rng.integers(0, 3, 40)
+    scores = -((peak - 0.4) ** 2) + 0.002 * rng.normal(size=40)
+    found = importance(peak.tolist(), scores.tolist())
+    assert found is not None and found.share > 0.7 and found.p == 0.001
+    # Neither scale matters: ranks are compared.
+    stretched = importance(np.exp(5 * peak).tolist(), np.exp(scores).tolist())
+    assert stretched is not None and stretched.share == pytest.approx(found.share)
+    nothing = importance(idle.tolist(), scores.tolist())
+    assert nothing is not None and nothing.p > 0.05
+    words = importance([f"kind {k}" for k in kind], (kind == 1).astype(float).tolist())
+    assert words is not None and words.share == pytest.approx(1) and words.trend == 0
+
+
+def test_importance_agrees_with_an_ordinary_fit() -> None:
+    rng = np.random.default_rng(51)
+    values, scores = rng.normal(size=25), rng.normal(size=25)
+    x, y = stats.rankdata(values), stats.rankdata(scores)
+    left = ((y - np.polyval(np.polyfit(x, y, 2), x)) ** 2).sum() / (25 - 3)
+    expected = 1 - left / y.var(ddof=1)
+    found = importance(values.tolist(), scores.tolist())
+    assert found is not None
+    assert found.share == pytest.approx(max(expected, 0), abs=1e-9)
+    assert found.trend == pytest.approx(stats.spearmanr(values, scores).statistic)
+
+
+def test_importance_of_few_settings_is_not_told() -> None:
+    assert importance(list(range(9)), [0.1 * i for i in range(9)]) is None
+    assert importance([1.0] * 20, [0.1 * i for i in range(20)]) is None
+
+
+def test_importance_is_seldom_found_where_there_is_none() -> None:
+    rng = np.random.default_rng(52)
+    found = [importance(rng.normal(size=12).tolist(), rng.normal(size=12).tolist()) for _ in range(60)]
+    rejected = sum(one is not None and one.p <= 0.05 for one in found)
+    assert stats.binom.sf(rejected - 1, 60, 0.05) > 0.001

@@ -11,9 +11,11 @@ from pathlib import Path
 from harness.files import replace_file
 from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.markdown import leaderboard
+from harness.publish.papers import read_all
 from harness.publish.readme import refreshed
 from harness.publish.reported import read_reported
 from harness.publish.rows import read_boards
+from harness.publish.shown import same_picture
 from harness.publish.site import site_pages
 
 PAGE = "LEADERBOARD.md"
@@ -31,7 +33,7 @@ def draw(results: Path, readme: Path | None = None) -> list[Path]:
     for path in _superfluous(results, pages):
         path.unlink()
     for path, content in pages.items():
-        if not path.is_file() or path.read_bytes() != content:
+        if not _as_drawn(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content)
     _remove_empty_folders(results / SITE)
@@ -46,7 +48,7 @@ def stale(results: Path, readme: Path | None = None) -> list[str]:
         name = path.name if path == readme else path.relative_to(results)
         if not path.is_file():
             found.append(f"{name}: is missing")
-        elif path.read_bytes() != content:
+        elif not _as_drawn(path, content):
             found.append(f"{name}: differs from what the records say")
     found += [f"{path.relative_to(results)}: no record asks for it" for path in _superfluous(results, pages)]
     return sorted(found)
@@ -56,16 +58,30 @@ def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     """Every generated file and its content, in the order of their paths."""
     boards = read_boards(results)
     reported = read_reported(results)
-    pages = {results / PAGE: leaderboard(boards, reported)}
+    pages: dict[Path, str | bytes] = {results / PAGE: leaderboard(boards, reported)}
     for board in boards:
         folder = results / SITE / board.slug
         pages[folder / "board.csv"] = board_csv(board)
         pages[folder / "board.json"] = board_json(board)
         pages[folder / "board.tex"] = board_latex(board)
-    pages |= {results / SITE / name: text for name, text in site_pages(boards, reported).items()}
+    numbers = read_all(results)
+    pages |= {
+        results / SITE / name: content for name, content in site_pages(boards, numbers, reported).items()
+    }
     if readme is not None and readme.is_file():
         pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards)
-    return {path: pages[path].encode() for path in sorted(pages)}
+    return {
+        path: content if isinstance(content, bytes) else content.encode()
+        for path, content in sorted(pages.items())
+    }
+
+
+def _as_drawn(path: Path, content: bytes) -> bool:
+    """Whether a file holds what would be drawn: the same bytes, or for a picture the same pixels."""
+    if not path.is_file():
+        return False
+    there = path.read_bytes()
+    return same_picture(there, content) if path.suffix in (".png", ".jpg") else there == content
 
 
 def _superfluous(results: Path, pages: dict[Path, bytes]) -> list[Path]:

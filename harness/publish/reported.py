@@ -57,8 +57,8 @@ def read_reported(results: Path, file: str = README) -> pd.DataFrame:
     return frame
 
 
-def recall_of(frame: pd.DataFrame, method: str, dataset: str, k: int) -> float | None:
-    """One published Recall@K, or None where the source prints none."""
-    here = (frame["method"] == method) & (frame["dataset"] == dataset)
-    found = frame.loc[here & (frame["metric"] == "recall") & (frame["k"] == k), "value"]
-    return float(found.iloc[0]) if len(found) else None
+def recalls(frame: pd.DataFrame) -> dict[tuple[str, str, int], float]:
+    """Published Recall@K by (method, dataset, K)."""
+    found = frame[frame["metric"] == "recall"]
+    keys = zip(found["method"], found["dataset"], found["k"].astype(int), strict=True)
+    return dict(zip(keys, found["value"].astype(float), strict=True))

@@ -29,6 +29,7 @@ from harness.statistics import (
     seed_interval,
     two_way_interval,
 )
+from harness.thumbnails import Pixels, read_thumbnails
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -48,6 +49,8 @@ class Board:
     records: in the order of the frame's tuned rows.
     frame: one row an entry and variant (`tuned`, `published`), indexed by (method, variant).
     comparison: verdicts over the methods in `compared`, or None where fewer than two can be compared.
+    arrays: what lies beside each record, by method.
+    thumbnails: the images that the entries show, where they may be shown (`harness.thumbnails`).
     """
 
     slug: str
@@ -55,6 +58,8 @@ class Board:
     frame: pd.DataFrame
     compared: tuple[str, ...]
     comparison: Comparison | None
+    arrays: Mapping[str, Arrays]
+    thumbnails: Mapping[str, Pixels]
 
     @property
     def first(self) -> Record:
@@ -97,8 +102,10 @@ class Board:
 def read_boards(results: Path) -> list[Board]:
     """Every board that the records under `results` make: whole data first, then by dataset and protocol."""
     groups: dict[tuple[str, ...], list[tuple[Record, Arrays]]] = defaultdict(list)
+    folders: dict[tuple[str, ...], Path] = {}
     for path, record in read_records(results):
         groups[_conditions(record)].append((record, read_arrays(path)))
+        folders[_conditions(record)] = path.parent
     places = [key[:2] for key in groups]
     boards = []
     for key, entries in groups.items():
@@ -107,7 +114,7 @@ def read_boards(results: Path) -> list[Board]:
         # The same names with another digest, split or backbone are another board, and its folder says so.
         if places.count(key[:2]) > 1:
             slug += f"-{digest[:6]}-{split[:6]}-{backbone}"
-        boards.append(make_board(slug, entries))
+        boards.append(make_board(slug, entries, read_thumbnails(folders[key])))
     return sorted(boards, key=lambda board: (board.first.partial, board.first.dataset, board.slug))
 
 
@@ -116,7 +123,9 @@ def _conditions(record: Record) -> tuple[str, str, str, str, str]:
     return record.protocol, record.dataset, record.protocol_digest, record.split, record.backbone
 
 
-def make_board(slug: str, entries: Sequence[tuple[Record, Arrays]]) -> Board:
+def make_board(
+    slug: str, entries: Sequence[tuple[Record, Arrays]], thumbnails: Mapping[str, Pixels] | None = None
+) -> Board:
     """The board of entries made under equal conditions. Raises RequestError where they were not."""
     conditions = {_conditions(record)[2:] for record, _ in entries}
     if len(conditions) != 1:
@@ -129,7 +138,15 @@ def make_board(slug: str, entries: Sequence[tuple[Record, Arrays]]) -> Board:
     frame = _in_order(_with_verdicts(frame, compared, comparison))
     by_name = {record.method: record for record, _ in entries}
     tuned = frame.loc[frame["variant"] == TUNED, "method"]
-    return Board(slug, tuple(by_name[name] for name in tuned), frame, compared, comparison)
+    return Board(
+        slug=slug,
+        records=tuple(by_name[name] for name in tuned),
+        frame=frame,
+        compared=compared,
+        comparison=comparison,
+        arrays={record.method: arrays for record, arrays in entries},
+        thumbnails=thumbnails or {},
+    )
 
 
 # -- one row -----------------------------------------------------------------------------------------

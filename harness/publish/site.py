@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from harness.publish import curves, figures, scales, words
+from harness.publish.data import board_script
+from harness.publish.entry import entry_facts
 from harness.publish.exports import spans
-from harness.publish.flags import bound_of, flags
 from harness.publish.markdown import by_protocol
+from harness.publish.overview import overview_table
+from harness.publish.papers import TITLES, beside_table, papers_table
+from harness.publish.properties import property_table
 from harness.publish.reported import LAYOUTS
-from harness.publish.rows import STUDY, TUNED, VERDICT, Board
+from harness.publish.rows import VERDICT, Board
+from harness.publish.shown import COLUMNS, sheet, shown_of
+from harness.publish.sizes import sizes
 from harness.publish.tables import (
     Cell,
     Column,
@@ -24,26 +28,55 @@ from harness.publish.tables import (
     metric_name,
     recall_table,
     reported_table,
-    row_notes,
     side_by_side,
     study_table,
 )
-from harness.record import Record, Run
+from harness.publish.years import years
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Sorts joined runs behind every fold.
-LAST = 1e6
+#: Files that every page loads.
+ASSETS = ("style.css", "page.js")
+#: From an entry's page to the site's root.
+BACK = "../../../"
 
 
-def site_pages(boards: Sequence[Board], reported: pd.DataFrame) -> dict[str, str]:
-    """Every page, by its path under `results/site`."""
+def site_pages(
+    boards: Sequence[Board], numbers: pd.DataFrame, reported: pd.DataFrame
+) -> dict[str, str | bytes]:
+    """Every file, by its path under `results/site`.
+
+    numbers: everything published (`harness.publish.papers.read_all`); reported: of it, the Deep_Metric README's tables.
+    """
     environment = _environment()
-    pages = {"index.html": _index(environment, boards, reported)}
+    pages: dict[str, str | bytes] = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS}
+    pages["index.html"] = _index(environment, boards, reported)
+    for dataset in TITLES:
+        table = papers_table(numbers, dataset)
+        pages[f"reported/{dataset}.html"] = environment.get_template("papers.html").render(
+            table=table, root="../"
+        )
     for board in boards:
-        pages[f"{board.slug}/index.html"] = _board(environment, board)
-        for record in board.records:
-            pages[f"{board.slug}/entry/{record.method}.html"] = _entry(environment, board, record)
+        pages |= {
+            f"{board.slug}/{name}": content for name, content in _board_files(environment, board, numbers)
+        }
     return pages
+
+
+def _board_files(
+    environment: Environment, board: Board, numbers: pd.DataFrame
+) -> Iterator[tuple[str, str | bytes]]:
+    """A board's page, its data and pictures, and a page for each of its entries."""
+    yield "index.html", _board(environment, board, numbers)
+    shown = shown_of(board)
+    pictures = None if shown is None else sheet(board, shown)
+    file = None if pictures is None else pictures[0]
+    if pictures is not None:
+        yield pictures
+    yield "data.js", board_script(board, shown, file)
+    template = environment.get_template("entry.html")
+    for record in board.records:
+        facts = entry_facts(board, record, shown, file)
+        yield f"entry/{record.method}.html", template.render(**facts, root=BACK)
 
 
 def _environment() -> Environment:
@@ -60,13 +93,8 @@ def _environment() -> Environment:
         "duration": words.duration, "short": scales.short, "metric": metric_name, "path": _path,
         "slug": lambda text: "".join(c if c.isalnum() else "-" for c in text.lower()),
     }  # fmt: skip
-    environment.globals |= {"inline": _inline} | {"spans": spans, "width": float(scales.WIDTH)}
+    environment.globals |= {"spans": spans, "width": float(scales.WIDTH), "columns": COLUMNS}
     return environment
-
-
-def _inline(file: str) -> Markup:
-    """The site's own style or script, which goes into a page as it is."""
-    return Markup((TEMPLATES / file).read_text(encoding="utf-8"))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
@@ -88,7 +116,15 @@ def _index(environment: Environment, boards: Sequence[Board], reported: pd.DataF
             measured.append(side_by_side(layout, [by_name.get(name) for name in names]))
         families.append((layout.title, measured, reported_table(layout, reported)))
     template = environment.get_template("index.html")
-    return template.render(boards=boards, families=families, leaders=leaders, top=top, root="")
+    return template.render(
+        boards=boards,
+        overview=overview_table(boards),
+        families=families,
+        papers=TITLES,
+        leaders=leaders,
+        top=top,
+        root="",
+    )
 
 
 def leaders(board: Board) -> list[str]:
@@ -106,7 +142,7 @@ def top(board: Board) -> str:
 # -- a board -----------------------------------------------------------------------------------------
 
 
-def _board(environment: Environment, board: Board) -> str:
+def _board(environment: Environment, board: Board, numbers: pd.DataFrame) -> str:
     return environment.get_template("board.html").render(
         board=board,
         table=wide_table(board),
@@ -114,6 +150,10 @@ def _board(environment: Environment, board: Board) -> str:
         changes=figures.changes(board),
         budget=curves.budget(board),
         matrix=figures.matrix(board),
+        sizes=sizes(board),
+        years=years(board, numbers),
+        properties=property_table(board),
+        beside=beside_table(board, numbers),
         root="../../",
     )
 
@@ -133,96 +173,3 @@ def wide_table(board: Board) -> Table:
 def _time(board: Board, row: Row) -> Cell:
     seconds = board.row(row.method, row.variant).get("seconds_total")
     return Cell(words.duration(seconds), key=words.number(seconds))
-
-
-# -- an entry ----------------------------------------------------------------------------------------
-
-
-def _entry(environment: Environment, board: Board, record: Record) -> str:
-    row = board.row(record.method, TUNED)
-    return environment.get_template("entry.html").render(
-        board=board,
-        record=record,
-        notes=row_notes(row),
-        flags=flags(record),
-        rank=words.rank(row["rank_low"], row["rank_high"]),
-        summary=list(_summary(board, row)),
-        settings=list(_settings(record)),
-        history=curves.history(record),
-        curves=curves.learning(record),
-        runs=_run_table(record.runs, board),
-        published=_run_table(record.published_runs, board),
-        environment_facts=list(_facts(record.environment)),
-        link=safe_link(record.paper.link),
-        root="../../../",
-    )
-
-
-def _summary(board: Board, row: pd.Series[Any]) -> Iterator[tuple[str, str, str]]:
-    """(metric, mean with its seed interval, interval over seeds and classes) of one model."""
-    for metric in (*reversed(STUDY), *board.recall):
-        name = f"separated_{metric}"
-        mean = words.with_margin(row.get(name), row.get(f"{name}_seed_low"), row.get(f"{name}_seed_high"))
-        if mean != words.NONE:
-            yield metric_name(metric), mean, words.bracket(row.get(f"{name}_low"), row.get(f"{name}_high"))
-
-
-def _settings(record: Record) -> Iterator[tuple[str, str, str, list[tuple[str, str]]]]:
-    """(name, published value, range, each search's chosen value with the bound that it lies at)."""
-    chosen = [s.trials[s.chosen].values for s in record.searches if s.chosen is not None]
-    for name, value in record.published.items():
-        space = record.space.get(name, {})
-        found = [(words.setting(v[name]), bound_of(space, v[name])) for v in chosen if name in v]
-        yield name, words.setting(value), _range(space), found
-
-
-def _range(space: dict[str, Any]) -> str:
-    if "choices" in space:
-        return ", ".join(words.setting(choice) for choice in space["choices"])
-    if "low" not in space:
-        return "not searched"
-    log = ", logarithmic" if space.get("log") else ""
-    return f"{words.setting(space['low'])} to {words.setting(space['high'])}{log}"
-
-
-def _run_table(runs: Sequence[Run], board: Board) -> Table | None:
-    """Every run's numbers, in the order in which they were made."""
-    if not runs:
-        return None
-    names = [name for name in (*reversed(STUDY), *board.recall) if name in runs[0].metrics]
-    columns = (
-        Column("Seed"), Column("Search"), Column("Fold"),
-        *(Column(metric_name(name), "test classes") for name in names),
-        Column("Validation", "kept epoch"), Column("Epoch", "kept epoch"), Column("Ended", number=False),
-        Column("Time"),
-    )  # fmt: skip
-    rows = tuple(Row("", "run", _run_cells(run, names)) for run in runs)
-    return Table("", columns, rows, "")
-
-
-def _run_cells(run: Run, names: Sequence[str]) -> tuple[Cell, ...]:
-    validation = run.validation.get(VERDICT)
-    return (
-        Cell(str(run.seed), key=run.seed),
-        Cell(words.NONE if run.search is None else str(run.search + 1), key=run.search),
-        Cell("joined" if run.fold is None else str(run.fold + 1), key=LAST if run.fold is None else run.fold),
-        *(Cell(words.percent(run.metrics[name]), key=run.metrics[name]) for name in names),
-        Cell(words.percent(validation), key=validation),
-        Cell(words.NONE if run.best_epoch is None else str(run.best_epoch), key=run.best_epoch),
-        Cell(run.ended or words.NONE),
-        Cell(words.duration(run.seconds), key=run.seconds),
-    )
-
-
-def _facts(facts: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as a flat list."""
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            yield from _facts(value, f"{before}{name} ")
-        else:
-            yield (before + name).replace("_", " "), words.setting(value)
-
-
-def safe_link(link: str) -> str:
-    """The link where it leads to the web, else nothing: no script hides behind a paper."""
-    return link if link.startswith(("https://", "http://")) else ""

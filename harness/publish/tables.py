@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from harness.publish import words
-from harness.publish.reported import Layout, recall_of
+from harness.publish.reported import Layout, recalls
 from harness.publish.rows import PUBLISHED, STUDY, TUNED, VERDICT, Board
+from harness.record import Record
 
 NAMES = {"precision_at_1": "P@1", "r_precision": "R-Precision", "map_at_r": "MAP@R"}
 
@@ -116,6 +117,11 @@ def row_title(row: pd.Series[Any]) -> str:
     if row["variant"] == PUBLISHED:
         return f"{row['title']}, published loss values under this protocol"
     return f"{row['title']}, floor" if row["kind"] == "floor" else str(row["title"])
+
+
+def record_title(record: Record) -> str:
+    """The same for an entry's tuned row."""
+    return f"{record.method_title}, floor" if record.method_kind == "floor" else record.method_title
 
 
 def row_notes(row: pd.Series[Any]) -> str:
@@ -239,8 +245,9 @@ def reported_table(layout: Layout, reported: pd.DataFrame) -> Table:
     """What the Deep_Metric README prints, one row a method in its order, a dash where it prints nothing."""
     datasets = [name for name, _, _ in layout.columns]
     methods = dict.fromkeys(reported.loc[reported["dataset"].isin(datasets), "method"])
+    values = recalls(reported)
     rows = tuple(
-        Row("", "reported", (Cell(str(method)), *_reported_cells(layout, reported, method)))
+        Row("", "reported", (Cell(str(method)), *_reported_cells(layout, values, method)))
         for method in methods
     )
     sources = ", ".join(dict.fromkeys(reported["source"]))
@@ -252,8 +259,10 @@ def reported_table(layout: Layout, reported: pd.DataFrame) -> Table:
     return Table(f"{layout.title}, reported", _layout_columns(layout), rows, note)
 
 
-def _reported_cells(layout: Layout, reported: pd.DataFrame, method: str) -> Iterable[Cell]:
+def _reported_cells(
+    layout: Layout, values: Mapping[tuple[str, str, int], float], method: str
+) -> Iterable[Cell]:
     for dataset, _, ks in layout.columns:
         for k in ks:
-            value = recall_of(reported, method, dataset, k)
+            value = values.get((method, dataset, k))
             yield Cell(words.percent(value, 1), key=value)

@@ -6,6 +6,7 @@ Every function says what it resamples and where it comes from. All metrics are f
 from harness.splits import half_sets
 from harness.statistics.comparison import Comparison, compare
 from harness.statistics.halves import half_set_ratio, half_set_scores, measured_widening
+from harness.statistics.importance import Importance, average_ranks, importance
 from harness.statistics.intervals import Interval, seed_interval, two_way_interval
 from harness.statistics.outcomes import Outcomes, outcomes_of
 from harness.statistics.planning import probability_of_improvement, separable_difference
@@ -15,15 +16,18 @@ from harness.statistics.spread import Spread, seed_correlation, spread_of
 
 __all__ = [
     "Comparison",
+    "Importance",
     "Interval",
     "Outcomes",
     "Spread",
+    "average_ranks",
     "compact_letters",
     "compare",
     "expected_maximum",
     "half_set_ratio",
     "half_set_scores",
     "half_sets",
+    "importance",
     "incumbent_curve",
     "measured_widening",
     "outcomes_of",

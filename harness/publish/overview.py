@@ -1,0 +1,48 @@
+"""All boards in one table: where a method stands on each, never averaged over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.publish import words
+from harness.publish.rows import TUNED, VERDICT, Board
+from harness.publish.tables import Cell, Column, Row, Table, record_title, score
+
+
+def overview_table(boards: Sequence[Board]) -> Table | None:
+    """One row a method, MAP@R of one model and rank on every board; None where nothing is recorded.
+
+    Boards differ in protocol, data or both, so their scores do not compare with each other, and no mean is made.
+    """
+    if not boards:
+        return None
+    titles = {record.method: record_title(record) for board in boards for record in board.records}
+    heads = [f"{board.dataset_title}, {board.first.protocol_title}" for board in boards]
+    columns = [Column("Method", number=False)]
+    for head in heads:
+        columns += [
+            Column("MAP@R", head, alone=f"MAP@R ({head})"),
+            Column("Rank", head, alone=f"Rank ({head})"),
+        ]
+    rows = []
+    for method, title in titles.items():
+        cells = [cell for board in boards for cell in _on(board, method)]
+        rows.append(Row(method, TUNED, (Cell(title), *cells)))
+    note = (
+        "Percent, MAP@R of one model with the half width of Student's 95 % interval over repetitions. Scores compare "
+        "within a board, not between boards, and no mean over boards is made. Bold: not separable from the best."
+    )
+    return Table("Overview", tuple(columns), tuple(rows), note)
+
+
+def _on(board: Board, method: str) -> tuple[Cell, Cell]:
+    """A method's score and rank on a board; a dash where it is not there, its status where it is not whole."""
+    if (method, TUNED) not in board.frame.index:
+        return Cell(words.NONE), Cell(words.NONE)
+    row = board.row(method, TUNED)
+    if row["status"] != "complete":
+        return Cell(str(row["status"])), Cell(words.NONE)
+    rank = words.rank(row["rank_low"], row["rank_high"])
+    return score(row, f"separated_{VERDICT}", strong=bool(row["best"])), Cell(
+        rank, key=words.number(row["rank_low"])
+    )
