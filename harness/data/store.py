@@ -28,6 +28,9 @@ from harness.errors import RequestError
 #: Raised by hand when decoding or resizing changes, so that stores of the old kind are not opened.
 STORE_VERSION = 1
 
+#: What to do where there is no room.
+OTHERWISE = "name another disk with --cache DIR, or keep no decoded images with --cache none, which is slower"
+
 PIXELS, INDEX, FACTS = "pixels.u8", "index.npz", "store.json"
 
 Progress = Callable[[int, int], None]
@@ -96,7 +99,7 @@ def build_store(
     """
     if not len(pictures):
         raise RequestError("no images to store")
-    path = cache / "images" / _key(content_hashes(pictures, cache, workers), resize, square)
+    path = cache / "images" / store_key(content_hashes(pictures, cache, workers), resize, square)
     if not (path / FACTS).exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         # Another process may be building the same one: it is waited for, not repeated.
@@ -120,7 +123,8 @@ def resized(image: npt.NDArray[np.uint8], resize: int, square: bool) -> npt.NDAr
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def _key(contents: list[str], resize: int, square: bool) -> str:
+def store_key(contents: list[str], resize: int, square: bool) -> str:
+    """What a store is called: the contents of its images, in order, and their geometry."""
     words = (*contents, f"resize {resize}", f"square {square}", f"version {STORE_VERSION}")
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
@@ -137,8 +141,7 @@ def _build(
         _write(_decoded(pictures, resize, square, progress, workers), unfinished)
     except OSError as error:
         raise RequestError(
-            f"{path.parent}: the image store cannot be written ({error.strerror}); "
-            "name another disk with --cache DIR"
+            f"{path.parent}: the image store cannot be written ({error.strerror}); {OTHERWISE}"
         ) from error
     finally:
         if not (unfinished / FACTS).exists():
@@ -196,7 +199,7 @@ def _demand_space(images: int, resize: int, folder: Path) -> None:
     if expected > free:
         raise RequestError(
             f"{folder}: {images:,} images of {resize} pixels need about {expected / 1e9:.1f} GB, "
-            f"{free / 1e9:.1f} GB are free; name another disk with --cache DIR"
+            f"{free / 1e9:.1f} GB are free; {OTHERWISE}"
         )
 
 
