@@ -420,6 +420,36 @@ def test_every_backbone_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "CUB" in rows["resnet50"]["note"]
     assert rows["convnet"]["note"] == ""
     assert "may" in contamination("")
+    assert rows["mobilenet_v2"]["others_here"] == []
+    (tmp_path / "mobilenet_v2.pth").touch()
+    row = describe("mobilenet_v2", [tmp_path])
+    assert (row["here"], row["others_here"]) == (False, ["mobilenet_v2.pth"])
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "note"),
+    [
+        ("resnet50.a1_in1k", "ImageNet-1k", "holds some of CUB's photographs"),
+        ("vit_base_patch16_224.augreg_in21k", "ImageNet-21k", "holds some of CUB's photographs"),
+        ("vit_small_patch14_dinov2.lvd142m", "LVD (curated web images)", "may hold any test image"),
+        ("tf_efficientnet_b0.ns_jft_in1k", "JFT-300M (web images)", "may hold any test image"),
+        (
+            "resnext101_32x8d.fb_wsl_ig1b_ft_in1k",
+            "Instagram photographs by hashtag",
+            "may hold any test image",
+        ),
+        ("convnext_base.fb_in22k_ft_in1k", "ImageNet-22k", "holds some of CUB's photographs"),
+        ("vit_base_patch16_clip_224.openai", "OpenAI's web images and captions", "may hold any test image"),
+        ("vit_base_patch16_siglip_224.webli", "WebLI (web images and captions)", "may hold any test image"),
+        ("vit_small_patch16_224.dino", "ImageNet-1k", "holds some of CUB's photographs"),
+    ],
+)
+def test_what_timms_weights_have_seen(name: str, images: str, note: str) -> None:
+    """What was seen first counts, whatever came after it."""
+    row = describe(f"timm:{name}", [])
+    assert row["trained_on"] == images
+    assert note in row["note"]
+    assert row["address"].startswith("https://")
 
 
 # -- fetching -----------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ def find_weights(name: str, expected: str | None, folders: Sequence[Path]) -> Pa
 
 
 def describe(name: str, folders: Sequence[Path]) -> dict[str, Any]:
-    """One row of `list backbones`: size, input, its default weights, whether these are here, and what they have seen.
+    """One row of `list backbones`: size, input, its default weights, where they come from, whether they or others are
+    here, and what they have seen.
 
     Parameters of torchvision's networks include the classifier, as torchvision counts them.
     """
@@ -48,8 +49,9 @@ def describe(name: str, folders: Sequence[Path]) -> dict[str, Any]:
         "size": spec.size,
         "input": f"{spec.channels} 0-{spec.scale:g}, mean {_numbers(spec.mean)}, std {_numbers(spec.std)}",
         "weights": known[0].file if known else None,
-        "address": next(iter(known[0].addresses), None) if known else None,
+        "address": _address(name, known),
         "here": _here(name, folders),
+        "others_here": [file.name for file in _others(name, known[:1], folders)],
         "trained_on": spec.trained_on,
         "note": contamination(spec.trained_on),
     }
@@ -87,9 +89,21 @@ def _missing(name: str, wanted: PublishedWeights, places: Sequence[Path]) -> str
 
 
 def _at_hand(name: str, wanted: PublishedWeights, places: Sequence[Path]) -> str:
+    files = _others(name, (wanted,), places)
+    return "".join(f"\n  other weights of it are here: --weights {file}" for file in files)
+
+
+def _others(name: str, wanted: Sequence[PublishedWeights], places: Sequence[Path]) -> list[Path]:
     """The other weights of a backbone that are here: never taken unasked, since they give other numbers."""
-    files = [place / w.file for w in published_weights(name) if w != wanted for place in places]
-    return "".join(f"\n  other weights of it are here: --weights {file}" for file in files if file.is_file())
+    files = [place / w.file for w in published_weights(name) if w not in wanted for place in places]
+    return [file for file in files if file.is_file()]
+
+
+def _address(name: str, known: Sequence[PublishedWeights]) -> str | None:
+    """Where the weights come from that papers mean when they name the backbone alone."""
+    if known and known[0].addresses:
+        return known[0].addresses[0]
+    return timm_models.origin(name) if name.startswith(timm_models.PREFIX) else None
 
 
 def _here(name: str, folders: Sequence[Path]) -> bool:

@@ -28,10 +28,21 @@ IMAGES = {
     "lvd": "LVD (curated web images)",
     "openai": "OpenAI's web images and captions",
     "laion": "LAION (web images and captions)",
+    "webli": "WebLI (web images and captions)",
+    "clip": "web images and captions",
+    "jft": "JFT-300M (web images)",
+    "ig1b": "Instagram photographs by hashtag",
+    "swag": "Instagram photographs by hashtag",
+    "seer": "Instagram photographs",
+    "yfcc": "YFCC100M (Flickr photographs)",
+    "m38m": "a mix of public sets of images",
+    "m30m": "a mix of public sets of images",
     "in22k": "ImageNet-22k",
     "in21k": "ImageNet-21k",
     "in12k": "ImageNet-12k",
     "in1k": IMAGENET,
+    "mae": IMAGENET,
+    "dino": IMAGENET,
 }
 
 _HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
@@ -62,6 +73,15 @@ def published(name: str) -> tuple[PublishedWeights, ...]:
     if prefix is None:
         return ()
     return (PublishedWeights(config.url.rsplit("/", 1)[1], prefix[1], _input(config), (config.url,)),)
+
+
+def origin(name: str) -> str | None:
+    """Where timm fetches a network's weights, with a hash of their content in the address or without."""
+    config = _config(name)
+    if config is None:
+        return None
+    hub = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else None
+    return config.url or hub
 
 
 def stated_input(name: str) -> InputSpec | None:

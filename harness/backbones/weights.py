@@ -70,8 +70,8 @@ def contamination(trained_on: str) -> str:
         return ""
     if not trained_on:
         return "nobody said what the weights were trained on: they may have seen any test image"
-    if trained_on == IMAGENET:
-        return "ImageNet holds some of CUB's photographs (CUB's authors warn of it), and birds, cars and products"
+    if trained_on.startswith("ImageNet"):  # its larger forms hold the small one
+        return f"{trained_on} holds some of CUB's photographs (CUB's authors warn of it), and birds, cars and products"
     return f"{trained_on}: may hold any test image"
 
 
