@@ -229,6 +229,15 @@ def test_the_data_root_is_asked_first(tiny: Served, tmp_path: Path, packed: list
     assert place() == root / "Tiny" / "b1.png"
 
 
+def test_what_is_whole_in_the_data_root_is_not_fetched(
+    tiny: Served, tmp_path: Path, packed: list[tuple[str, bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpack(tar(tmp_path / "again.tgz", *packed), tmp_path / "data")
+    assert main(["data", "prepare", "tiny", "--data", str(tmp_path / "data")]) == 0
+    assert "Tiny is whole in" in capsys.readouterr().err
+    assert tiny.asked == [] and not (tmp_path / "cache").exists()
+
+
 def test_a_killed_preparation_leaves_nothing_half_valid(
     tiny: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from harness.data.verify import verify
 from harness.dataset import Dataset, DatasetSource
 from harness.discovery import load_protocol
 from harness.engine.inputs import open_features
-from harness.errors import RequestError
+from harness.errors import MissingError, RequestError
 
 #: Told the step, what of it is done and how much there is.
 Told = Callable[[str, int, int], None]
@@ -57,6 +57,9 @@ def main(request: argparse.Namespace) -> int:
 def _prepare(request: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     source = preparable(request.dataset)
     by_hand = [Path(file).expanduser() for file in request.by_hand]
+    if settings.data is not None and not by_hand and (whole := _whole(source, settings.data)):
+        say(f"{source.title} is whole in {settings.data}; there is nothing to prepare")
+        return _prepared(whole, settings.data)
     _say_terms(source, settings.cache)
     for file in by_hand:
         if file.is_file() and (difference := changed(source, file)):
@@ -65,7 +68,17 @@ def _prepare(request: argparse.Namespace, settings: Settings) -> dict[str, Any]:
             )
     with step_bars(counts_bytes=True) as told:
         folder = prepare(request.dataset, settings.cache, by_hand, told)
-    dataset = load_dataset(request.dataset, None, False, cache=settings.cache)
+    return _prepared(load_dataset(request.dataset, None, False, cache=settings.cache), folder)
+
+
+def _whole(source: DatasetSource, root: Path) -> Dataset | None:
+    try:
+        return source.load(root, False)
+    except MissingError:
+        return None
+
+
+def _prepared(dataset: Dataset, folder: Path) -> dict[str, Any]:
     counts = {
         f"{role}_{what}": number
         for role, images in dataset.roles.items()
