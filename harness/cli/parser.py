@@ -173,6 +173,13 @@ def _list(parser: Parser) -> None:
 
 def _leaderboard(parser: Parser) -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if what is there differs")
+    parser.add_argument(
+        "--with-images",
+        action="store_true",
+        help="a site with pictures in .work/site under the results, for this machine alone",
+    )
+    parser.add_argument("--data", metavar="DIR", help="data root, for the pictures (or DML_DATA)")
+    parser.add_argument("--cache", metavar="DIR", help="where prepared datasets lie (or DML_CACHE)")
     parser.add_argument("--results", metavar="DIR", default="results")
     _json(parser)
 
