@@ -35,6 +35,7 @@ def test_pixels_are_those_of_the_store(files: Files, tmp_path: Path, square: boo
     assert seen.widths.tolist() == store.widths.tolist()
     for i in range(len(store)):
         assert np.array_equal(seen.image(i), store.image(i))
+        assert seen.image(i).flags.writeable, "torch.from_numpy warns otherwise"
     assert seen.digest != store.digest
     assert sum(file.stat().st_size for file in (tmp_path / "other").rglob("*") if file.is_file()) < 2000
 

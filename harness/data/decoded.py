@@ -41,7 +41,8 @@ class DecodedImages:
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """One image, (H, W, 3) uint8 RGB. Raises RequestError when its file was broken or taken away meanwhile."""
-        return resized(self.pictures.read(index), self.resize, self.square)
+        image = resized(self.pictures.read(index), self.resize, self.square)
+        return np.require(image, requirements="W")  # as torch.from_numpy demands
 
 
 def decode_when_seen(
