@@ -13,11 +13,14 @@ from harness.errors import RequestError
 from harness.publish import draw
 from harness.publish.flags import bound_of, flags
 from harness.publish.markdown import leaderboard
+from harness.publish.overview import overview_table
 from harness.publish.reported import LAYOUTS, read_reported, recalls
 from harness.publish.rows import make_board, read_boards
+from harness.publish.submitted import submitted_table
 from harness.publish.tables import Table, recall_note, study_table
 from harness.record import Record, Run, write_record
 from harness.statistics import Outcomes, half_set_scores, half_sets, outcomes_of, two_way_interval
+from harness.submission import Submission, write_submission
 from tests.made_records import METRICS, floor, made
 
 ROOT = Path(__file__).parents[1]
@@ -201,7 +204,7 @@ def test_measured_cub_and_cars_stand_side_by_side_apart_from_the_reported(tmp_pa
     for record, arrays in entries:
         write_record(tmp_path, record, arrays)
     text = leaderboard(read_boards(tmp_path), read_reported(tmp_path))
-    measured, reported, *_ = tables_of(text)
+    _overview, measured, reported, *_ = tables_of(text)
     assert measured[0] == reported[0]
     by_name = {row[0]: row[1:] for row in measured[1:]}
     assert all("±" in cell for cell in by_name["MS"])
@@ -236,7 +239,9 @@ def test_two_digests_of_one_dataset_get_two_measured_tables(tmp_path: Path) -> N
         made("ms", 0.25, **{**CARS, "protocol_digest": "e7" * 32}),
     ):
         write_record(tmp_path, record, arrays)
-    first, second, reported, *_ = tables_of(leaderboard(read_boards(tmp_path), read_reported(tmp_path)))
+    _overview, first, second, reported, *_ = tables_of(
+        leaderboard(read_boards(tmp_path), read_reported(tmp_path))
+    )
     assert [cell == "—" for cell in first[1][1:]] != [cell == "—" for cell in second[1][1:]]
     assert reported[1:] == words_of(CUB_AND_CARS)
 
@@ -275,6 +280,52 @@ def test_recall_is_widened_by_what_half_sets_measured_and_the_verdict_is_not() -
         assert row[verdict] == plain.row("ms", "tuned")[verdict]
     assert "were not scored on half-sets" in recall_note([plain])
     assert f"widened by {factor:.2f}" in recall_note([more])
+
+
+def test_the_overview_averages_nothing(tmp_path: Path) -> None:
+    entries = (
+        made("ms", 0.3),
+        made("nca", 0.2, status="failed", why="no trial gave a score"),
+        made("ms", 0.25, **CARS),
+    )
+    for record, arrays in entries:
+        write_record(tmp_path, record, arrays)
+    boards = read_boards(tmp_path)
+    table = overview_table(boards)
+    assert table is not None
+    assert [column.group for column in table.columns[1::2]] == [
+        f"{board.dataset_title}, {board.first.protocol_title}" for board in boards
+    ]
+    told = {row.method: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    cars, glyphs = (cells(study_table(board), "ms")["MAP@R"] for board in boards)
+    assert told == {"ms": [cars, "—", glyphs, "—"], "nca": ["—", "—", "failed", "—"]}
+    assert overview_table([]) is None
+
+
+def submission(**changes: Any) -> Submission:
+    fields = {
+        "name": "mine", "title": "My model", "dataset": "glyphs", "dataset_title": "Glyphs", "split": "5f" * 32,
+        "dimension": 384, "file_sha256": "ab" * 32, "metrics": {"map_at_r": 0.61234, "recall_at_1": 0.9},
+        "queries": 360, "excluded": 0, **changes,
+    }  # fmt: skip
+    return Submission.model_validate(fields)
+
+
+def test_a_submission_stands_apart_on_boards_of_its_split_and_has_no_rank(tmp_path: Path) -> None:
+    record, arrays = made("ms", 0.4)
+    write_record(tmp_path, record, arrays)
+    write_submission(tmp_path, submission())
+    write_submission(tmp_path, submission(name="other", title="Another split", split="e7" * 32))
+    (board,) = read_boards(tmp_path)
+    assert [row.method for row in study_table(board).rows] == ["ms", "ms"]
+    table = submitted_table(board)
+    assert table is not None
+    ((title, size, map_at_r, *_, file),) = ([cell.text for cell in row.cells] for row in table.rows)
+    assert (title, size, map_at_r, file) == ("My model", "384-d", "61.23", "ab" * 8)
+    draw(tmp_path)
+    for file_name in ("LEADERBOARD.md", "site/quick/glyphs/index.html"):
+        text = (tmp_path / file_name).read_text(encoding="utf-8")
+        assert "My model" in text and "scored again" in text and "Another split" not in text
 
 
 def test_the_note_says_what_is_covered_and_what_is_not() -> None:

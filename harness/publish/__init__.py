@@ -1,25 +1,30 @@
 """Records drawn as pages: `draw` writes what records and reported numbers say, `stale` tells what differs.
 
 Everything here is a pure function of the results folder: no clock, no environment, no torch, the same bytes
-each time.
+each time. `draw_with_images` adds images that the results folder may not hold, in a place of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.files import replace_file
-from harness.publish.exports import board_csv, board_json, board_latex
 from harness.publish.markdown import leaderboard
 from harness.publish.papers import read_all
 from harness.publish.readme import refreshed
 from harness.publish.reported import read_reported
-from harness.publish.rows import read_boards
+from harness.publish.rows import Board, read_boards
 from harness.publish.shown import same_picture
 from harness.publish.site import site_pages
+from harness.thumbnails import Pixels
 
 PAGE = "LEADERBOARD.md"
 SITE = "site"
+
+#: Pictures of what a board shows, by `harness.thumbnails.picture_id`.
+Pictures = Callable[[Board], Mapping[str, Pixels]]
 
 
 def draw(results: Path, readme: Path | None = None) -> list[Path]:
@@ -30,14 +35,31 @@ def draw(results: Path, readme: Path | None = None) -> list[Path]:
     Raises RequestError where a record or a reported number cannot be read.
     """
     pages = _pages(results, readme)
-    for path in _superfluous(results, pages):
+    _write(pages, results / SITE)
+    return list(pages)
+
+
+def draw_with_images(results: Path, site: Path, pictures: Pictures) -> list[Path]:
+    """Write the site alone into the folder `site`, which belongs to this function, with pictures of all that is shown.
+
+    Not for passing on: the terms of most datasets forbid it. Returns every generated file.
+    """
+    boards = [
+        replace(board, thumbnails={**board.thumbnails, **pictures(board)}) for board in read_boards(results)
+    ]
+    pages = _site(results, boards, site)
+    _write(pages, site)
+    return list(pages)
+
+
+def _write(pages: Mapping[Path, bytes], site: Path) -> None:
+    for path in _superfluous(site, pages):
         path.unlink()
     for path, content in pages.items():
         if not _as_drawn(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content)
-    _remove_empty_folders(results / SITE)
-    return list(pages)
+    _remove_empty_folders(site)
 
 
 def stale(results: Path, readme: Path | None = None) -> list[str]:
@@ -50,29 +72,27 @@ def stale(results: Path, readme: Path | None = None) -> list[str]:
             found.append(f"{name}: is missing")
         elif not _as_drawn(path, content):
             found.append(f"{name}: differs from what the records say")
-    found += [f"{path.relative_to(results)}: no record asks for it" for path in _superfluous(results, pages)]
+    extra = _superfluous(results / SITE, pages)
+    found += [f"{path.relative_to(results)}: no record asks for it" for path in extra]
     return sorted(found)
 
 
 def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     """Every generated file and its content, in the order of their paths."""
     boards = read_boards(results)
-    reported = read_reported(results)
-    pages: dict[Path, str | bytes] = {results / PAGE: leaderboard(boards, reported)}
-    for board in boards:
-        folder = results / SITE / board.slug
-        pages[folder / "board.csv"] = board_csv(board)
-        pages[folder / "board.json"] = board_json(board)
-        pages[folder / "board.tex"] = board_latex(board)
-    numbers = read_all(results)
-    pages |= {
-        results / SITE / name: content for name, content in site_pages(boards, numbers, reported).items()
-    }
+    pages = _site(results, boards, results / SITE)
+    pages[results / PAGE] = leaderboard(boards, read_reported(results)).encode()
     if readme is not None and readme.is_file():
-        pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards)
+        pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards).encode()
+    return dict(sorted(pages.items()))
+
+
+def _site(results: Path, boards: Sequence[Board], site: Path) -> dict[Path, bytes]:
+    """Every file of the site and its content."""
+    pages = site_pages(boards, read_all(results), read_reported(results))
     return {
-        path: content if isinstance(content, bytes) else content.encode()
-        for path, content in sorted(pages.items())
+        site / name: content if isinstance(content, bytes) else content.encode()
+        for name, content in sorted(pages.items())
     }
 
 
@@ -84,9 +104,9 @@ def _as_drawn(path: Path, content: bytes) -> bool:
     return same_picture(there, content) if path.suffix in (".png", ".jpg") else there == content
 
 
-def _superfluous(results: Path, pages: dict[Path, bytes]) -> list[Path]:
+def _superfluous(site: Path, pages: Mapping[Path, bytes]) -> list[Path]:
     """Files in the site's folder that would not be drawn now."""
-    there = sorted(path for path in (results / SITE).rglob("*") if path.is_file() or path.is_symlink())
+    there = sorted(path for path in site.rglob("*") if path.is_file() or path.is_symlink())
     return [path for path in there if path not in pages]
 
 

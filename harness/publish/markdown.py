@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from tabulate import tabulate
 
+from harness.publish.overview import overview_table
 from harness.publish.reported import LAYOUTS, Layout
 from harness.publish.rows import Board
+from harness.publish.submitted import submitted_table
 from harness.publish.tables import (
     Cell,
     Table,
@@ -23,13 +25,18 @@ HEAD = """# Leaderboard
 
 Drawn from `results/records` and `results/reported` by `python run_benchmark.py leaderboard`; edit neither
 this page nor the site. The same tables to sort, with figures and a page for every entry:
-[site/index.html](site/index.html).
+[site/index.html](site/index.html). All that is published of
+[CUB](site/reported/cub.html), [Cars](site/reported/cars.html), [SOP](site/reported/sop.html) and
+[In-Shop](site/reported/inshop.html), number by number, stands there too.
 """
 
 
 def leaderboard(boards: Sequence[Board], reported: pd.DataFrame) -> str:
     """The whole page."""
     parts = [HEAD]
+    overview = overview_table(boards)
+    if overview is not None:
+        parts += ["## All methods on all boards\n", _section(overview)]
     told = {name for layout in LAYOUTS for name, _, _ in layout.columns}
     others = [board for board in boards if board.first.dataset_name not in told]
     for title in dict.fromkeys(board.first.dataset_title for board in others):
@@ -84,6 +91,9 @@ def _board(board: Board, with_recall: bool) -> Iterator[str]:
     if with_recall:
         yield _section(recall_table(board))
     yield _section(study_table(board))
+    submitted = submitted_table(board)
+    if submitted is not None:
+        yield _section(submitted, heading=True)
 
 
 def _section(table: Table, heading: bool = False) -> str:

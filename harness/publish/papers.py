@@ -27,6 +27,8 @@ TITLES = {
 }
 #: What the Reality Check chose on validation classes; anybody else's choice is unknown or was made on the test classes.
 STUDY_RECIPE = "reality_check"
+#: Rows without a year come last.
+UNDATED = 9999
 ONE_ROW = ["method", "plugin", "paper", "year", "recipe", "backbone", "dimension", "source", "note"]
 
 
@@ -51,7 +53,9 @@ def lines_of(numbers: pd.DataFrame, dataset: str) -> list[Line]:
         facts = {name: row[name] for name in ONE_ROW}
         line = lines.setdefault(tuple(facts.values()), Line(facts, {}))
         line.values[str(row["metric"]), int(row["k"] or 0)] = float(row["value"])
-    return sorted(lines.values(), key=lambda line: (line.facts["year"] or 0, *map(str, line.facts.values())))
+    return sorted(
+        lines.values(), key=lambda line: (line.facts["year"] or UNDATED, *map(str, line.facts.values()))
+    )
 
 
 def reasons(line: Line, backbone: str = "", dimension: int = 0) -> str:
@@ -93,7 +97,8 @@ def papers_table(numbers: pd.DataFrame, dataset: str) -> Table:
     rows = tuple(Row("", "reported", _cells(line, metrics, reasons(line))) for line in lines)
     note = (
         "Percent, as printed by the source; nothing here was measured by this program, nothing is ranked, and rows "
-        "differ in backbone, size, recipe and choice of the model, so they do not compare with each other either."
+        "differ in backbone, size, recipe and choice of the model, so they do not compare with each other either. "
+        "Where the choice of the model is not stated, it was in this field usually made on the test classes."
     )
     return Table(TITLES[dataset], columns, rows, note)
 

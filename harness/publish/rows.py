@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from harness.statistics import (
     seed_interval,
     two_way_interval,
 )
+from harness.submission import Submission, read_submissions
 from harness.thumbnails import Pixels, read_thumbnails
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -51,6 +52,7 @@ class Board:
     comparison: verdicts over the methods in `compared`, or None where fewer than two can be compared.
     arrays: what lies beside each record, by method.
     thumbnails: the images that the entries show, where they may be shown (`harness.thumbnails`).
+    submissions: embeddings of the same test images that were made elsewhere.
     """
 
     slug: str
@@ -60,6 +62,7 @@ class Board:
     comparison: Comparison | None
     arrays: Mapping[str, Arrays]
     thumbnails: Mapping[str, Pixels]
+    submissions: tuple[Submission, ...] = ()
 
     @property
     def first(self) -> Record:
@@ -106,6 +109,7 @@ def read_boards(results: Path) -> list[Board]:
     for path, record in read_records(results):
         groups[_conditions(record)].append((record, read_arrays(path)))
         folders[_conditions(record)] = path.parent
+    submitted = read_submissions(results)
     places = [key[:2] for key in groups]
     boards = []
     for key, entries in groups.items():
@@ -114,7 +118,8 @@ def read_boards(results: Path) -> list[Board]:
         # The same names with another digest, split or backbone are another board, and its folder says so.
         if places.count(key[:2]) > 1:
             slug += f"-{digest[:6]}-{split[:6]}-{backbone}"
-        boards.append(make_board(slug, entries, read_thumbnails(folders[key])))
+        board = make_board(slug, entries, read_thumbnails(folders[key]))
+        boards.append(replace(board, submissions=tuple(one for one in submitted if one.split == split)))
     return sorted(boards, key=lambda board: (board.first.partial, board.first.dataset, board.slug))
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from harness.publish import curves, figures, scales, words
 from harness.publish.data import board_script
 from harness.publish.entry import entry_facts
-from harness.publish.exports import spans
+from harness.publish.exports import board_csv, board_json, board_latex, spans
 from harness.publish.markdown import by_protocol
 from harness.publish.overview import overview_table
 from harness.publish.papers import TITLES, beside_table, papers_table
@@ -20,6 +20,7 @@ from harness.publish.reported import LAYOUTS
 from harness.publish.rows import VERDICT, Board
 from harness.publish.shown import COLUMNS, sheet, shown_of
 from harness.publish.sizes import sizes
+from harness.publish.submitted import submitted_table
 from harness.publish.tables import (
     Cell,
     Column,
@@ -67,6 +68,9 @@ def _board_files(
 ) -> Iterator[tuple[str, str | bytes]]:
     """A board's page, its data and pictures, and a page for each of its entries."""
     yield "index.html", _board(environment, board, numbers)
+    yield "board.csv", board_csv(board)
+    yield "board.json", board_json(board)
+    yield "board.tex", board_latex(board)
     shown = shown_of(board)
     pictures = None if shown is None else sheet(board, shown)
     file = None if pictures is None else pictures[0]
@@ -154,6 +158,7 @@ def _board(environment: Environment, board: Board, numbers: pd.DataFrame) -> str
         years=years(board, numbers),
         properties=property_table(board),
         beside=beside_table(board, numbers),
+        submitted=submitted_table(board),
         root="../../",
     )
 

@@ -31,11 +31,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, whether it is bold, and the number to sort by (None: sort by the text)."""
+    """What is shown, whether it is bold, and the number to sort by (None: sort by the text).
+
+    link: a page of the site that the cell leads to, from its root; "" for none.
+    """
 
     text: str
     strong: bool = False
     key: float | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)

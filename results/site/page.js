@@ -116,25 +116,24 @@ const drawClasses = (section, own, rival) => {
   if (figure.hidden) return;
   const found = gains(mine.scores, theirs.scores);
   const up = found.filter((pair) => pair[0] > 0).length;
-  const words = `${mine.title} is better than ${theirs.title} on ${up} of ${found.length} classes`;
+  const words = `${mine.title} is better than ${theirs.title} on ${up} of ${found.length} classes; the largest gain is `
+    + `${points(found[0][0])}, the largest loss ${points(found[found.length - 1][0])}.`;
   const most = Math.max(1, ...found.map((pair) => Math.abs(pair[0])));
   const place = figure.querySelector("[data-drawn]");
   place.replaceChildren();
-  const svg = make(place, "svg:svg", { viewBox: "0 0 800 170", role: "img", "aria-label": `${words}.` });
-  const step = 740 / found.length;
+  figure.querySelector("[data-words]").textContent = words;
+  const svg = make(place, "svg:svg", {
+    viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": words, class: "bars",
+  });
+  const step = 1000 / found.length;
   found.forEach(([gain, name], i) => {
-    const height = Math.abs(gain) / most * 70;
+    const height = Math.abs(gain) / most * 50;
     const bar = make(svg, "svg:rect", {
-      x: (50 + i * step).toFixed(2), y: (gain > 0 ? 80 - height : 80).toFixed(1), height: height.toFixed(1),
-      width: Math.max(step - (step > 3 ? 1 : 0), 0.5).toFixed(2), class: gain > 0 ? "gain" : "loss",
+      x: (i * step).toFixed(2), y: (gain > 0 ? 50 - height : 50).toFixed(2), height: height.toFixed(2),
+      width: (0.85 * step).toFixed(2), class: gain > 0 ? "gain" : "loss",
     });
     make(bar, "svg:title", {}, `${name}: ${points(gain)}`);
   });
-  make(svg, "svg:line", { x1: 50, x2: 790, y1: 80, y2: 80, class: "axis" });
-  for (const side of [1, -1]) {
-    make(svg, "svg:text", { x: 44, y: 84 - 70 * side, "text-anchor": "end", class: "tick" }, points(side * most));
-  }
-  make(svg, "svg:text", { x: 420, y: 166, "text-anchor": "middle" }, words);
   for (const [list, pairs] of [["gained", found.slice(0, 8)], ["lost", found.slice(-8).reverse()]]) {
     const place = figure.querySelector(`[data-${list}]`);
     place.replaceChildren();
@@ -146,14 +145,14 @@ const drawClasses = (section, own, rival) => {
   }
 };
 
-const tile = (parent, image, kind) => {
+const tile = (parent, image, kind, rank) => {
   const node = make(parent, "i", { class: `tile ${kind}`, title: classOf(image) });
   if (board.sheet) {
     node.style.setProperty("--c", image % board.columns);
     node.style.setProperty("--r", Math.floor(image / board.columns));
   } else {
     const name = classOf(image);
-    node.textContent = name.length > 24 ? `${name.slice(0, 23)}…` : name;
+    node.textContent = kind === "right" ? rank : `${rank} ${name.length > 24 ? `${name.slice(0, 23)}…` : name}`;
   }
 };
 
@@ -172,7 +171,7 @@ const drawRival = (section, own, rival) => {
     const near = rival && board.entries[rival].near;
     if (!near) continue;
     const strip = make(row, "span", { class: "near other", "aria-hidden": "true" });
-    for (const image of near[number]) tile(strip, image, board.of[image] === label ? "right" : "wrong");
+    near[number].forEach((image, i) => tile(strip, image, board.of[image] === label ? "right" : "wrong", i + 1));
   }
 };
 
