@@ -15,12 +15,26 @@ from harness.errors import BenchmarkError
 
 #: How often a job whose worker died is given to another before its entry is left incomplete.
 ATTEMPTS = 3
+#: What the loss of a whole machine counts among these attempts: machines are taken away without anybody's fault.
+NODE_LOST = 0.1
+
+
+class LostError(Exception):
+    """A job was lost that had a worker to itself: no other job has to do with it, so it is done again beside them.
+
+    node: whether the whole machine is gone, which is nobody's doing.
+    """
+
+    def __init__(self, why: str, node: bool = False) -> None:
+        super().__init__(why)
+        self.node = node
 
 
 class Executor(Interface):
     """Takes jobs and gives futures. `slots`: how many it works on at once; more are not submitted."""
 
-    slots: int
+    @property
+    def slots(self) -> int: ...
 
     def submit(self, job: Job) -> Future[Done]: ...
 

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
-from harness.campaign.executors import ATTEMPTS, Executor
+from harness.campaign.executors import ATTEMPTS, NODE_LOST, Executor, LostError
 from harness.campaign.jobs import Done, Job
 from harness.campaign.outcome import Outcome
 from harness.errors import BenchmarkError, DamagedError
@@ -91,7 +91,7 @@ class Flight:
     landed: Callable[[int, Job, Done], None] | None
     flying: dict[Future[Done], tuple[Running, Job]] = field(default_factory=dict)
     suspects: list[tuple[Running, Job]] = field(default_factory=list)
-    attempts: dict[str, int] = field(default_factory=dict)
+    attempts: dict[str, float] = field(default_factory=dict)
 
     def fill(self, running: Iterable[Running]) -> None:
         """Give the executor what it has slots for; a suspect only when nothing else is in flight."""
@@ -129,10 +129,19 @@ class Flight:
 
     def _lose(self, entry: Running, job: Job, error: Exception, alone: bool) -> None:
         if self.lost is not None:
-            self.lost(job, f"{type(error).__name__}: {error}")
-        blamed = alone or not isinstance(error, BrokenProcessPool)
-        self.attempts[job.key] = self.attempts.get(job.key, 0) + blamed
-        if self.attempts[job.key] < ATTEMPTS:
+            self.lost(job, str(error) if isinstance(error, LostError) else f"{type(error).__name__}: {error}")
+        self.attempts[job.key] = self.attempts.get(job.key, 0.0) + _blame(error, alone)
+        again = self.attempts[job.key] < ATTEMPTS
+        if again and not isinstance(error, LostError):
             self.suspects.append((entry, job))
-        else:
-            entry.flying -= 1
+            return
+        entry.flying -= 1
+        if again:
+            entry.queue.insert(0, job)
+
+
+def _blame(error: Exception, alone: bool) -> float:
+    """How much of an attempt a loss counts."""
+    if isinstance(error, LostError) and error.node:
+        return NODE_LOST
+    return float(alone or not isinstance(error, BrokenProcessPool))

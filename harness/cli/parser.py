@@ -143,7 +143,10 @@ def _run(parser: Parser) -> None:
         "--workers", type=int, metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
     )
     parser.add_argument(
-        "--executor", choices=("local", "processes"), help="default: processes if workers > 1"
+        "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"
+    )
+    parser.add_argument(
+        "--per-gpu", type=int, default=1, metavar="N", help="trainings that share a GPU of a Ray cluster (default 1)"
     )
     parser.add_argument("--max-hours", type=float, metavar="H", help="start nothing new after so long")
     parser.add_argument(

@@ -8,18 +8,23 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+#: How the names of variables begin that change digits or the number of threads.
+ARITHMETIC = ("OMP_", "MKL_", "OPENBLAS_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_", "PYTORCH_")
+
 
 @dataclass(frozen=True)
 class Settings:
     """Places and addresses of a run; a flag wins over the environment, the environment over the default.
 
     data: the data root, or None. mlflow: a tracking URI, or None for the database under `results/.work`.
+    ray: address of a running Ray cluster, or None.
     """
 
     data: Path | None
     cache: Path
     results: Path
     mlflow: str | None
+    ray: str | None = None
 
     @property
     def weights_folders(self) -> list[Path]:
@@ -28,7 +33,7 @@ class Settings:
 
 
 def read_settings(data: str | None, cache: str | None, results: str) -> Settings:
-    """Settings from flags and from DML_DATA, DML_CACHE and MLFLOW_TRACKING_URI."""
+    """Settings from flags and from DML_DATA, DML_CACHE, MLFLOW_TRACKING_URI and RAY_ADDRESS."""
     root = data or os.environ.get("DML_DATA")
     store = cache or os.environ.get("DML_CACHE")
     return Settings(
@@ -36,4 +41,15 @@ def read_settings(data: str | None, cache: str | None, results: str) -> Settings
         cache=Path(store) if store else user_cache_path("dml-benchmark", appauthor=False),
         results=Path(results),
         mlflow=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        ray=os.environ.get("RAY_ADDRESS") or None,
     )
+
+
+def arithmetic_variables() -> dict[str, str]:
+    """What the environment says about arithmetic: workers on other machines get the same."""
+    return {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC)}
+
+
+def quiet_ray() -> None:
+    """Ray reports to its makers unless it is told otherwise before it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

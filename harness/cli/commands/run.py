@@ -6,7 +6,9 @@ import argparse
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 
@@ -21,9 +23,9 @@ from harness.cli.lines import METHOD, again
 from harness.cli.main import say, show
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
-from harness.cli.settings import Settings, read_settings
+from harness.cli.settings import Settings, arithmetic_variables, quiet_ray, read_settings
 from harness.cli.terminal import Terminal
-from harness.engine.bench import Bench
+from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
 from harness.record import Record
@@ -74,6 +76,7 @@ def _work(
     entries: Sequence[Entry],
     begun: float,
 ) -> list[Record]:
+    executor_for = _executor(request, campaign, settings)
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True)) as terminal:
         bench, test = prepare(
@@ -82,7 +85,8 @@ def _work(
         )  # fmt: skip
         diary = open_diary(settings) if request.tracker == "mlflow" else None
         watchers = Watchers([terminal, *([diary] if diary else [])])
-        executor = _executor(request, campaign, bench)
+        executor = executor_for(Workplace(bench, campaign.places.cells))
+        campaign = replace(campaign, workers=executor.slots)
 
         def lost(job: Job, why: str) -> None:
             terminal.say(f"a cell was lost with its worker and is done again ({why})")
@@ -104,10 +108,33 @@ def _work(
     return records
 
 
-def _executor(request: argparse.Namespace, campaign: Campaign, bench: Bench) -> Executor:
-    workplace = Workplace(bench, campaign.places.cells)
+def _executor(
+    request: argparse.Namespace, campaign: Campaign, settings: Settings
+) -> Callable[[Workplace], Executor]:
+    """What makes the executor once there is a workplace. Raises RequestError where it cannot be had."""
     kind = request.executor or ("processes" if campaign.workers > 1 else "local")
-    return LocalExecutor(workplace) if kind == "local" else ProcessExecutor(workplace, campaign.workers)
+    if kind == "ray":
+        return _ray_executor(request, campaign, settings)
+    if kind == "local":
+        return LocalExecutor
+    return lambda place: ProcessExecutor(place, campaign.workers)
+
+
+def _ray_executor(
+    request: argparse.Namespace, campaign: Campaign, settings: Settings
+) -> Callable[[Workplace], Executor]:
+    if request.per_gpu < 1:
+        raise RequestError(f"--per-gpu {request.per_gpu}: expected 1 or more")
+    quiet_ray()
+    try:
+        # Ray is an extra, and takes seconds to import.
+        from harness.campaign.ray_executor import Cluster, RayExecutor
+    except ImportError:
+        raise RequestError("--executor ray: Ray is not installed here: pip install -e '.[ray]'") from None
+    # On a running cluster the number of workers is the cluster's, unless the user says.
+    workers = request.workers if settings.ray else campaign.workers
+    cluster = Cluster(Path.cwd(), settings.ray, workers, request.per_gpu, arithmetic_variables())
+    return lambda place: RayExecutor(place, cluster)
 
 
 def _remember(settled: Settled) -> None:
