@@ -69,6 +69,30 @@ def test_writing_into_the_mapping_does_not_change_the_store(files: Files, tmp_pa
     assert int(ImageStore.open(store.path).buffer[0]) == before
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists(), reason="only Linux says what of a file is in memory"
+)
+def test_looking_at_images_keeps_little_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.data.store.RESIDENT", 2**20)
+    Image.effect_noise((600, 500), 50).convert("RGB").save(tmp_path / "x.png")
+    store = build_store(Files((tmp_path / "x.png",) * 20), 500, tmp_path / "cache")
+    view, before = store.image(3), store.image(3).copy()
+
+    def resident() -> int:
+        """Bytes of the store's pixels in this process' memory."""
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        start = next(i for i, line in enumerate(lines) if line.endswith("pixels.u8"))
+        return 1024 * int(next(line for line in lines[start:] if line.startswith("Rss:")).split()[1])
+
+    most = 0
+    for i in range(len(store)):
+        store.image(i).sum()
+        most = max(most, resident())
+    assert store.buffer.size == 20 * 900_000
+    assert most < 2**20 + 2 * 900_000 + 2**17  # the system maps a few pages around each that is looked at
+    assert np.array_equal(view, before), "a view stays what it was"
+
+
 def test_it_is_found_again_by_content_and_geometry(files: Files, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     store = build_store(files, 24, cache)

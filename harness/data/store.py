@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,12 +29,33 @@ from harness.errors import RequestError
 #: Raised by hand when decoding or resizing changes, so that stores of the old kind are not opened.
 STORE_VERSION = 1
 
+#: Bytes of a store that a process keeps mapped in.
+RESIDENT = 2**28
+
 #: What to do where there is no room.
 OTHERWISE = "name another disk with --cache DIR, or keep no decoded images with --cache none, which is slower"
 
 PIXELS, INDEX, FACTS = "pixels.u8", "index.npz", "store.json"
 
 Progress = Callable[[int, int], None]
+
+
+class Pages:
+    """A file mapped copy-on-write. What was looked at is given back now and then: it stays in the system's cache for as
+    long as there is room, but is no memory of this process any more.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as opened:
+            self.map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
+        self.resident = 0
+
+    def touched(self, size: int) -> None:
+        """So many bytes are about to be looked at. What views see does not change."""
+        self.resident += size
+        if self.resident > RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
+            self.map.madvise(mmap.MADV_DONTNEED)
+            self.resident = size
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +74,7 @@ class ImageStore:
     offsets: npt.NDArray[np.int64]
     heights: npt.NDArray[np.int64]
     widths: npt.NDArray[np.int64]
+    pages: Pages
 
     @classmethod
     def open(cls, path: Path) -> ImageStore:
@@ -60,13 +83,15 @@ class ImageStore:
         with np.load(path / INDEX) as index:
             heights, widths = index["heights"], index["widths"]
         sizes = heights * widths * 3
+        pages = Pages(path / PIXELS)
         return cls(
             path=path,
             digest=facts["digest"],
-            buffer=np.memmap(path / PIXELS, dtype=np.uint8, mode="c", shape=(int(sizes.sum()),)),
+            buffer=np.frombuffer(pages.map, dtype=np.uint8),
             offsets=np.cumsum(sizes) - sizes,
             heights=heights,
             widths=widths,
+            pages=pages,
         )
 
     def __len__(self) -> int:
@@ -78,6 +103,7 @@ class ImageStore:
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """One image, a (H, W, 3) uint8 RGB view of the buffer."""
         height, width, start = int(self.heights[index]), int(self.widths[index]), int(self.offsets[index])
+        self.pages.touched(3 * height * width)
         return self.buffer[start : start + 3 * height * width].reshape(height, width, 3)
 
 
