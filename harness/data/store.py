@@ -32,6 +32,9 @@ STORE_VERSION = 1
 #: Bytes of a store that a process keeps mapped in.
 RESIDENT = 2**28
 
+#: Bytes that Linux maps in around those that were asked for.
+AROUND = 2**16
+
 #: What to do where there is no room.
 OTHERWISE = "name another disk with --cache DIR, or keep no decoded images with --cache none, which is slower"
 
@@ -52,10 +55,10 @@ class Pages:
 
     def touched(self, size: int) -> None:
         """So many bytes are about to be looked at. What views see does not change."""
-        self.resident += size
+        self.resident += size + AROUND
         if self.resident > RESIDENT and hasattr(mmap, "MADV_DONTNEED"):
             self.map.madvise(mmap.MADV_DONTNEED)
-            self.resident = size
+            self.resident = size + AROUND
 
 
 @dataclass(frozen=True, eq=False)
