@@ -229,6 +229,14 @@ def test_the_data_root_is_asked_first(tiny: Served, tmp_path: Path, packed: list
     assert place() == root / "Tiny" / "b1.png"
 
 
+def test_what_cannot_be_fetched_may_be_brought(tiny: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    (tiny.folder / "tiny.tgz").unlink()
+    assert main(["data", "prepare", "tiny"]) == 3
+    said = capsys.readouterr().err
+    assert f"{tiny.address}/gone.tgz: 404" in said and f"{tiny.address}/tiny.tgz: 404" in said
+    assert "(https://tiny.example), then `data prepare tiny --from FILE`" in said
+
+
 def test_what_is_whole_in_the_data_root_is_not_fetched(
     tiny: Served, tmp_path: Path, packed: list[tuple[str, bytes]], capsys: pytest.CaptureFixture[str]
 ) -> None:

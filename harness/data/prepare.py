@@ -73,7 +73,13 @@ def _fetched(name: str, source: DatasetSource, folder: Path, progress: Progress)
             f"{source.title}: nobody may hand it on, so there is nothing to fetch. Ask for it at {source.homepage} "
             f"({source.terms}), and then `data prepare {name} --from FILE` with every file of it"
         )
-    return [_fetch(archive, folder, progress) for archive in source.archives]
+    try:
+        return [_fetch(archive, folder, progress) for archive in source.archives]
+    except MissingError as error:
+        raise MissingError(
+            f"{error}\n  get it by other means ({source.homepage}), then `data prepare {name} --from FILE` with every "
+            "file of it"
+        ) from None
 
 
 def _fetch(archive: Archive, folder: Path, progress: Progress) -> Path:
