@@ -167,3 +167,18 @@ def test_joined_parts_are_of_unit_length_each(tmp_path: Path) -> None:
     expected = score(torch.from_numpy(np.hstack(unit)), test.queries.labels)
     assert joined.metrics["map_at_r"] == pytest.approx(expected.metrics["map_at_r"], abs=1e-6)
     assert "embeddings" not in joined.arrays
+
+
+@pytest.mark.parametrize("name", ["smoke", "reality_check"])
+def test_images_that_are_kept_nowhere_give_the_same_digits(name: str, tmp_path: Path) -> None:
+    protocol = small(load_protocol(name), epoch_steps=3, epochs=2, evaluate_every=1)
+    trunk = settle_trunk(protocol, None, None, None)
+    results = []
+    for keep in (True, False):
+        cache = tmp_path / str(keep)
+        bench, test = prepare(few_glyphs(), trunk, cache, "cpu", 1, (), lambda *_: None, keep_images=keep)
+        result, embedder = run_training(cell(), load_method("contrastive"), bench)
+        assert embedder is not None
+        results.append((result.curve, result.losses, measure(embedder, bench, test).metrics))
+        assert (cache / "images").exists() == keep
+    assert results[0] == results[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.backbones import InputSpec, input_spec, load_backbone, published_weights
 from harness.backbones.weights import sha256_of
+from harness.data.decoded import DecodedImages, decode_when_seen
 from harness.data.store import ImageStore, build_store
 from harness.dataset import Dataset, ImageSet
 from harness.engine.bench import Bench, Role, TestRoles
@@ -95,10 +96,15 @@ def prepare(
     threads: int,
     plugins: tuple[Path, ...],
     progress: Progress,
+    *,
+    keep_images: bool = True,
 ) -> tuple[Bench, TestRoles]:
-    """Stores (and features where the backbone does not train) of every role. What is in the cache is not made again."""
+    """Stores (and features where the backbone does not train) of every role. What is in the cache is not made again.
+
+    keep_images: False decodes images whenever they are seen, for a disk that cannot hold them decoded; slower.
+    """
     protocol = trunk.protocol.on(dataset.name)
-    maker = _Maker(protocol, trunk, cache, device, threads, progress)
+    maker = _Maker(protocol, trunk, cache, device, threads, progress, keep_images)
     queries = maker.role("test images", dataset.test)
     gallery = None if dataset.gallery is None else maker.role("gallery images", dataset.gallery)
     bench = Bench(
@@ -123,19 +129,24 @@ class _Maker:
     device: str
     threads: int
     progress: Progress
+    keep_images: bool
 
     def role(self, what: str, images: ImageSet) -> Role:
-        store = build_store(
+        make = build_store if self.keep_images else decode_when_seen
+        store = make(
             images.pictures,
             self.protocol.resize,
             self.cache,
             lambda done, all_: self.progress(f"decoding {what}", done, all_),
             square=self.protocol.test_view == "whole",
         )
-        file = store.path if self.protocol.train_backbone else self._features(what, store)
+        if not self.protocol.train_backbone:
+            file: Path | DecodedImages = self._features(what, store)
+        else:
+            file = store.path if isinstance(store, ImageStore) else store
         return Role(file, images.labels, images.class_names)
 
-    def _features(self, what: str, store: ImageStore) -> Path:
+    def _features(self, what: str, store: ImageStore | DecodedImages) -> Path:
         return stored_features(
             store, self.protocol, self.trunk.weights, self.trunk.input, self.cache, self.device, self.threads,
             lambda done, all_: self.progress(f"features of {what}", done, all_),

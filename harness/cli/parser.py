@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Sequence
 from typing import NoReturn
 
+from harness.cli.numbers import hours, whole
+from harness.discovery import method_names
 from harness.errors import RequestError
 
 RUN = "run"
@@ -46,13 +48,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if words and not words[0].startswith("-"):
         command = words.pop(0)
         if command not in COMMANDS:
-            near = difflib.get_close_matches(command, COMMANDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-            raise RequestError(f"no command {command!r}; {hint}")
+            raise RequestError(f"no command {command!r}; {_hint(command)}")
     parser = _parser(command)
     known = parser.parse_args(words)
     known.command, known.words = command, list(arguments)
     return known
+
+
+def _hint(command: str) -> str:
+    """What somebody may have meant by a first word that is no command."""
+    if near := difflib.get_close_matches(command, COMMANDS, 1):
+        return f"did you mean {near[0]}?"
+    if all(name.partition("(")[0] in method_names() for name in command.split(",")):
+        return f"did you mean --methods {command}?"
+    return f"there are {', '.join(COMMANDS)}"
 
 
 def _parser(command: str) -> Parser:
@@ -94,7 +103,7 @@ def _about() -> str:
 def _places(parser: Parser) -> None:
     places = parser.add_argument_group("places")
     places.add_argument("--data", metavar="DIR", help="data root (DML_DATA)")
-    places.add_argument("--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE)")
+    places.add_argument("--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE); 'none' keeps no images")
     places.add_argument(
         "--results", metavar="DIR", default="results", help="records, boards, work in progress"
     )
@@ -131,7 +140,7 @@ def _experiment(parser: Parser) -> None:
         "--device", metavar="NAME", help="cpu, cuda, cuda:1; default: cuda where there is one"
     )
     machine.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="of a training on a CPU (default 1)"
+        "--threads", type=whole(1), default=1, metavar="N", help="of a training on a CPU (default 1)"
     )
     _places(parser)
 
@@ -140,15 +149,19 @@ def _run(parser: Parser) -> None:
     """A run; a plan takes the same arguments, so that one line can be planned and then run."""
     _experiment(parser)
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
+        "--workers", type=whole(1), metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
     )
     parser.add_argument(
         "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"
     )
     parser.add_argument(
-        "--per-gpu", type=int, default=1, metavar="N", help="trainings that share a GPU of a Ray cluster (default 1)"
+        "--per-gpu",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="trainings that share a GPU of a Ray cluster (default 1)",
     )
-    parser.add_argument("--max-hours", type=float, metavar="H", help="start nothing new after so long")
+    parser.add_argument("--max-hours", type=hours, metavar="H", help="start nothing new after so long")
     parser.add_argument(
         "--force",
         action="store_true",
@@ -166,7 +179,8 @@ def _run(parser: Parser) -> None:
 
 
 def _list(parser: Parser) -> None:
-    parser.add_argument("what", choices=("methods", "datasets", "backbones", "protocols"))
+    what = ("methods", "datasets", "backbones", "protocols")
+    parser.add_argument("what", choices=what, metavar="|".join(what))
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"
     )
@@ -253,7 +267,9 @@ def _sync(parser: Parser) -> None:
 
 
 def _ui(parser: Parser) -> None:
-    parser.add_argument("--port", type=int, default=5000, metavar="N")
+    parser.add_argument(
+        "--port", type=whole(1, 65535), default=5000, metavar="N", help="of the page's address (default 5000)"
+    )
     parser.add_argument("--results", metavar="DIR", default="results")
 
 

@@ -11,6 +11,9 @@ from platformdirs import user_cache_path
 #: How the names of variables begin that change digits or the number of threads.
 ARITHMETIC = ("OMP_", "MKL_", "OPENBLAS_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_", "PYTORCH_")
 
+#: In place of the cache's folder: keep no decoded images there.
+NO_IMAGES = "none"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,6 +21,7 @@ class Settings:
 
     data: the data root, or None. mlflow: a tracking URI, or None for the database under `results/.work`.
     ray: address of a running Ray cluster, or None.
+    keep_images: whether decoded images are kept in the cache (`--cache none`: they are not; the rest is).
     """
 
     data: Path | None
@@ -25,6 +29,7 @@ class Settings:
     results: Path
     mlflow: str | None
     ray: str | None = None
+    keep_images: bool = True
 
     @property
     def weights_folders(self) -> list[Path]:
@@ -35,13 +40,16 @@ class Settings:
 def read_settings(data: str | None, cache: str | None, results: str) -> Settings:
     """Settings from flags and from DML_DATA, DML_CACHE, MLFLOW_TRACKING_URI and RAY_ADDRESS."""
     root = data or os.environ.get("DML_DATA")
-    store = cache or os.environ.get("DML_CACHE")
+    named = cache or os.environ.get("DML_CACHE")
+    keep_images = named != NO_IMAGES
+    store = named if keep_images else None
     return Settings(
         data=Path(root) if root else None,
         cache=Path(store) if store else user_cache_path("dml-benchmark", appauthor=False),
         results=Path(results),
         mlflow=os.environ.get("MLFLOW_TRACKING_URI") or None,
         ray=os.environ.get("RAY_ADDRESS") or None,
+        keep_images=keep_images,
     )
 
 

@@ -14,15 +14,17 @@ import numpy.typing as npt
 import torch
 
 from harness.backbones import InputSpec
+from harness.data.decoded import DecodedImages
 from harness.engine.inputs import ImageInputs, Inputs, open_features, open_store
 from harness.protocol import Protocol
 
 
 @dataclass(frozen=True, eq=False)
 class Role:
-    """Images of one role: their labels, the names of their classes, and the file that holds pixels or features."""
+    """Images of one role: their labels, the names of their classes, and where their pixels or features are: the file
+    that holds them, or the images themselves where nothing does."""
 
-    file: Path
+    file: Path | DecodedImages
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
 
@@ -62,5 +64,6 @@ class Bench:
         """The role's images as this protocol's network sees them."""
         device = torch.device(self.device)
         if self.features:
+            assert isinstance(role.file, Path)
             return open_features(role.file, device)
         return ImageInputs(open_store(role.file), self.protocol, self.input, device)

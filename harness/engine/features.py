@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 import harness
 from harness.backbones import InputSpec, load_backbone
+from harness.data.decoded import DecodedImages
 from harness.data.parallel import in_order
 from harness.data.store import ImageStore
 from harness.engine.inputs import EVALUATION_BATCH, ImageInputs
@@ -23,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 
 def stored_features(
-    store: ImageStore,
+    store: ImageStore | DecodedImages,
     protocol: Protocol,
     weights: Path | None,
     spec: InputSpec,
@@ -53,7 +54,7 @@ def stored_features(
 
 
 def _compute(
-    store: ImageStore,
+    store: ImageStore | DecodedImages,
     protocol: Protocol,
     weights: Path | None,
     spec: InputSpec,

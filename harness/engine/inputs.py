@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from harness.backbones import InputSpec
+from harness.data.decoded import DecodedImages
 from harness.data.store import ImageStore
+from harness.engine.crops import Images
 from harness.engine.views import test_batch, train_batch
 from harness.protocol import Protocol
 
@@ -33,7 +35,7 @@ class Inputs(Interface):
 class ImageInputs:
     """Views of the images in a store."""
 
-    def __init__(self, store: ImageStore, protocol: Protocol, spec: InputSpec, device: torch.device) -> None:
+    def __init__(self, store: Images, protocol: Protocol, spec: InputSpec, device: torch.device) -> None:
         self.store, self.protocol, self.spec, self.device = store, protocol, spec, device
 
     def train_batch(self, index: Tensor, generator: torch.Generator) -> Tensor:
@@ -73,6 +75,6 @@ def open_features(file: Path, device: torch.device) -> FeatureInputs:
 
 
 @lru_cache(maxsize=8)
-def open_store(file: Path) -> ImageStore:
-    """A store, opened once a process."""
-    return ImageStore.open(file)
+def open_store(file: Path | DecodedImages) -> Images:
+    """A store, opened once a process; images that are kept nowhere are their own."""
+    return ImageStore.open(file) if isinstance(file, Path) else file

@@ -105,6 +105,6 @@ def _centres(images: Images, index: Tensor, size: int) -> Tensor:
 def _stacked(images: Images) -> Tensor | None:
     """The whole store as one (N, H, W, 3) uint8 tensor on its buffer, if all images have one size."""
     height, width = int(images.heights[0]), int(images.widths[0])
-    if not ((images.heights == height).all() and (images.widths == width).all()):
+    if not images.buffer.size or not ((images.heights == height).all() and (images.widths == width).all()):
         return None
     return torch.from_numpy(images.buffer.reshape(-1, height, width, 3))
