@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness import metrics, symmetric
-from harness.metrics import Scores, score
-from harness.ranking import Relevance
+from harness import coarse, metrics, symmetric
+from harness.coarse import Coarse, integers_pay
+from harness.metrics import Scores, score, unit
+from harness.ranking import TILE, Ranked, Relevance, ranked
 
 K = (1, 2, 10, 100, 1000)
 few = settings(max_examples=15, deadline=None)
@@ -73,11 +76,69 @@ def test_nothing_relevant_within_reach() -> None:
 
 def test_collapsed_embeddings_are_ranked_whole() -> None:
     labels = torch.arange(2000) % 400
-    items = torch.nn.functional.normalize(torch.ones(2000, 8))
-    relevance = Relevance.among(labels.numpy(), items.device)
-    goals = symmetric._goals(items, relevance, beyond=1000, held=1 << 22)
-    assert symmetric._sweep(items, goals) is None  # too much to collect, so the other way is taken
-    agree(items, labels)
+    agree(torch.ones(2000, 8), labels)
+
+
+def test_most_queries_need_no_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = []
+
+    def counting(*args: Tensor, **options: int) -> Iterator[Ranked]:
+        whole.append(len(args[3]))  # type: ignore[arg-type]
+        yield from ranked(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(symmetric, "ranked", counting)
+    x, labels = clusters(4000, 800, 1.0, seed=3)
+    scores = agree(x, labels)
+    assert 0.2 < scores.metrics["map_at_r"] < 0.8
+    assert 0 < sum(whole) < 400
+
+
+def test_too_many_candidates_are_ranked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symmetric, "COLLECTED", 1)
+    agree(*clusters(2000, 400, 1.0, seed=4))
+
+
+@pytest.mark.parametrize("dimensions", [3, 512])
+def test_floats_do_where_integers_do_not_pay(monkeypatch: pytest.MonkeyPatch, dimensions: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    x, labels = torch.randn(2000, dimensions, generator=generator), torch.arange(2000) // 4
+    x += 0.5 * torch.randn(500, dimensions, generator=generator)[labels] * dimensions**0.5
+    integers = {}
+    for pays in (True, False):
+        monkeypatch.setattr(coarse, "integers_pay", lambda d, pays=pays: pays)
+        integers[pays] = agree(x, labels).outcomes
+    for name, values in integers[True].items():
+        np.testing.assert_array_equal(values, integers[False][name])
+
+
+@few
+@given(st.integers(2, 300), st.floats(0.0, 6.0), st.integers(0, 2**20))
+def test_coarse_similarities_keep_their_bound(dimensions: int, peaks: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    # The larger `peaks`, the more of a row is in a few of its values, and the coarser are the others.
+    x = torch.randn(TILE, dimensions, generator=generator)
+    x = unit(x * torch.exp(peaks * torch.randn(TILE, dimensions, generator=generator)), "x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coarse, "integers_pay", lambda d: True)
+        held = Coarse.of(x)
+    product = held.room(TILE, TILE)
+    held.products(held.values, held.values, product)
+    off = (product.double() * held.step[0] ** 2 - x.double() @ x.double().T).abs()
+    assert (off <= held.slack(held.error[:, None], held.error)).all()
+
+
+def test_integer_products_are_tried_before_they_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def saturating(a: Tensor, b: Tensor) -> Tensor:
+        return (a.int()[:, :, None] * b.int()).sum(1, dtype=torch.int32).clamp(-(2**15), 2**15 - 1)
+
+    def missing(a: Tensor, b: Tensor) -> Tensor:
+        raise RuntimeError("not implemented")
+
+    for wrong in (saturating, missing):
+        integers_pay.cache_clear()
+        monkeypatch.setattr(torch, "_int_mm", wrong)
+        assert not integers_pay(64)
+    integers_pay.cache_clear()
 
 
 def test_a_large_set_takes_this_way_and_others_do_not() -> None:
