@@ -64,7 +64,7 @@ def test_the_reality_check_stops_where_it_did(
     monkeypatch.setattr(
         "harness.engine.training.score", lambda *_, **__: SimpleNamespace(metrics={"map_at_r": next(scores)})
     )
-    result, _ = run_training(cell(), load_method("contrastive"), bench, lambda epoch, _: told.append(epoch))
+    result, _ = run_training(cell(), load_method("contrastive"), bench, lambda epoch, *_: told.append(epoch))
     assert result.best_epoch == best
     assert result.ended == "patience" and told[-1] == best + stop
     assert told == list(range(0, best + stop + 1, protocol.evaluate_every))

@@ -151,7 +151,8 @@ def _perform(job: Job, place: Workplace, folder: str) -> Done:
     """The task: a job, done in a worker process of some node."""
     try:
         os.chdir(folder)
-        shared = place.cells.is_dir() and place.bench.development.file.exists()
+        images = place.bench.development.file
+        shared = place.cells.is_dir() and (not isinstance(images, Path) or images.exists())
     except OSError:
         shared = False
     if not shared:

@@ -103,7 +103,9 @@ def _about() -> str:
 def _places(parser: Parser) -> None:
     places = parser.add_argument_group("places")
     places.add_argument("--data", metavar="DIR", help="data root (DML_DATA)")
-    places.add_argument("--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE); 'none' keeps no images")
+    places.add_argument(
+        "--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE); 'none' keeps no images"
+    )
     places.add_argument(
         "--results", metavar="DIR", default="results", help="records, boards, work in progress"
     )
