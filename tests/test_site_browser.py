@@ -129,7 +129,13 @@ def test_the_theme_switches_and_is_remembered(page: Page, site: Path) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["index.html", "quick/glyphs/index.html", "quick/glyphs/entry/ms.html", "quick/glyphs/entry/long.html"],
+    [
+        "index.html",
+        "quick/glyphs/index.html",
+        "quick/glyphs/entry/ms.html",
+        "quick/glyphs/entry/long.html",
+        "reported/cub.html",
+    ],
 )
 def test_a_phone_scrolls_no_page_sideways(page: Page, site: Path, place: str) -> None:
     page.set_viewport_size({"width": 400, "height": 800})
@@ -162,3 +168,102 @@ def test_the_keyboard_reaches_the_content_and_the_table(page: Page, site: Path) 
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     focusable = page.locator("#board th button:visible").count()
     assert focusable == 9
+
+
+ENTRY = "quick/glyphs/entry/ms.html"
+
+
+def test_a_chosen_rival_changes_the_classes_and_the_neighbours(page: Page, site: Path) -> None:
+    page.goto(address(site, ENTRY))
+    chart = page.locator("[data-classes]")
+    assert chart.locator("rect").count() == 24
+    assert "MS is better than XBM on" in (chart.locator("svg").get_attribute("aria-label") or "")
+    first = chart.locator("[data-gained] li").all_inner_texts()
+    page.get_by_label("Rival").select_option("nca")
+    words = chart.locator("[data-words]").inner_text()
+    assert words.startswith("MS is better than NCA on 24 of 24 classes")
+    assert chart.locator("[data-gained] li").all_inner_texts() != first
+    assert chart.locator("[data-lost] li").count() == 0
+    numbers = [float(text.split("+")[1]) for text in chart.locator("[data-gained] b").all_inner_texts()]
+    assert len(numbers) == 8 and numbers == sorted(numbers, reverse=True)
+
+
+def test_the_gallery_shows_what_one_gets_and_the_other_misses(page: Page, site: Path) -> None:
+    page.goto(address(site, ENTRY))
+    rows = page.locator("[data-query]:visible")
+    assert rows.count() == 12
+    assert page.locator("[data-query]").first.locator(".tile").count() == 1 + 10 + 10
+    which = page.get_by_label("Which queries")
+    which.select_option("all")
+    assert rows.count() == 50
+    page.get_by_label("Rival").select_option("untrained")
+    for wanted, mine, theirs in (("won", "right", "wrong"), ("lost", "wrong", "right")):
+        which.select_option(wanted)
+        assert 0 < rows.count() < 50
+        assert page.get_by_text(f"{rows.count()} of 50 queries").is_visible()
+        for row in rows.all():
+            nearest = [row.locator(f".near{kind} .tile").first for kind in (":not(.other)", ".other")]
+            kinds = [(tile.get_attribute("class") or "").split()[-1] for tile in nearest]
+            assert kinds == [mine, theirs]
+    which.select_option("miss")
+    missed = [text for text in rows.locator(".unseen").all_text_contents() if "wrong: 1 (" not in text]
+    assert missed == []
+
+
+def test_tiles_show_their_part_of_the_sheet(page: Page, site: Path) -> None:
+    page.goto(address(site, ENTRY))
+    tile = page.locator(".tile").first
+    assert "pictures.png" in tile.evaluate("tile => getComputedStyle(tile).backgroundImage")
+    width, images = page.evaluate(
+        "[getComputedStyle(document.querySelector('.tile')).backgroundSize, board.images]"
+    )
+    assert width == "1280px auto" and images > 50  # 32 columns of 40 px
+    loaded = page.evaluate(
+        "file => new Promise(done => { const i = new Image(); i.onload = () => done(i.naturalWidth); i.src = file; })",
+        "../pictures.png",
+    )
+    assert loaded == 32 * 32
+
+
+def test_a_class_is_pointed_out_on_the_map(page: Page, site: Path) -> None:
+    page.goto(address(site, ENTRY))
+    page.get_by_label("Class to point out").select_option("character 07")
+    assert page.locator(".map .chosen").evaluate_all("all => all.map(path => path.dataset.class)") == [
+        "character 07"
+    ]
+    page.get_by_label("Class to point out").select_option("")
+    assert page.locator(".map .chosen").count() == 0
+
+
+def test_published_numbers_are_found_by_words(page: Page, site: Path) -> None:
+    page.goto(address(site, "index.html"))
+    page.get_by_role("link", name="In-Shop Clothes", exact=True).click()
+    rows = page.locator("#papers tbody tr:visible")
+    total = rows.count()
+    page.get_by_role("searchbox").fill("resnet-50 128-d")
+    assert 0 < rows.count() < total
+    assert all("ResNet-50" in text and "128-d" in text for text in rows.all_inner_texts())
+    page.get_by_role("columnheader", name="R@1", exact=True).get_by_role("button").click()
+    cells = page.locator("#papers tbody tr:visible td:nth-child(5)").all_inner_texts()
+    numbers = [float(text) for text in cells if text != "—"]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_a_page_reads_well_without_scripts(browser: Browser, site: Path) -> None:
+    context = browser.new_context(offline=True, java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(address(site, ENTRY))
+    assert opened.locator("[data-query]:visible").count() == 50
+    assert opened.locator("table tbody tr:visible").count() > 25
+    assert not opened.locator("[data-classes]").is_visible()
+    assert opened.locator(".tools:visible").count() == 0
+    context.close()
+
+
+def test_printing_hides_what_paper_cannot_do(page: Page, site: Path) -> None:
+    page.goto(address(site))
+    page.emulate_media(media="print")
+    assert not page.get_by_role("searchbox").is_visible()
+    assert not page.get_by_role("button", name="Switch to the dark theme").is_visible()
+    assert page.locator("#board").is_visible()
+    page.get_by_role("heading", level=1).wait_for()

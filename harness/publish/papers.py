@@ -74,10 +74,10 @@ def reasons(line: Line, backbone: str = "", dimension: int = 0) -> str:
         said.append("an ensemble of the folds' models")
     if "validation" in recipe:
         said.append("on validation classes")
+    if " by " in recipe:
+        said.append("another implementation of the protocol")
     if not recipe.startswith(STUDY_RECIPE):
-        said.append(
-            "how the model was chosen is not stated, which in this field usually means on the test classes"
-        )
+        said.append("choice of the model not stated")
     return "; ".join(said)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,11 @@ class Board:
 
     def row(self, method: str, variant: str) -> pd.Series[Any]:
         """One row of the frame."""
-        return self.frame.loc[[(method, variant)]].iloc[0]
+        return self._rows[method, variant]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], pd.Series[Any]]:
+        return {(str(row["method"]), str(row["variant"])): row for _, row in self.frame.iterrows()}
 
     def most(self, column: str) -> int:
         """The largest value of a count over the tuned rows."""

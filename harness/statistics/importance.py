@@ -43,11 +43,10 @@ def importance(values: Sequence[Any], scores: Sequence[float], seed: int = 0) ->
         return None
     ranks = average_ranks(scores)
     design, trend = _design(values, ranks)
-    share = _adjusted(design, ranks)
-    rng = np.random.default_rng(seed)
-    chance = [_adjusted(design, rng.permutation(ranks)) for _ in range(PERMUTATIONS)]
-    p = (1 + sum(value >= share - 1e-12 for value in chance)) / (1 + PERMUTATIONS)
-    return Importance(max(share, 0.0), p, trend, len(values))
+    shuffled = np.random.default_rng(seed).permuted(np.tile(ranks, (PERMUTATIONS, 1)), axis=1)
+    share, *chance = _adjusted(design, np.vstack([ranks, shuffled]))
+    p = (1 + int((np.array(chance) >= share - 1e-12).sum())) / (1 + PERMUTATIONS)
+    return Importance(max(float(share), 0.0), p, trend, len(values))
 
 
 def average_ranks(values: Sequence[float]) -> Floats:
@@ -74,12 +73,12 @@ def _design(values: Sequence[Any], ranks: Floats) -> tuple[Floats, float]:
     return left[:, size > 1e-9 * size[0]], trend
 
 
-def _adjusted(basis: Floats, ranks: Floats) -> float:
-    """Adjusted R squared of a least-squares fit; 0 where nothing varies."""
-    centred = ranks - ranks.mean()
-    total = float((centred**2).sum())
+def _adjusted(basis: Floats, ranks: Floats) -> Floats:
+    """(m,) adjusted R squared of least-squares fits to each row of `ranks` (m, n); 0 where nothing varies."""
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    total = (centred**2).sum(axis=1)
     n, k = basis.shape
-    if total == 0 or n <= k:
-        return 0.0
-    left = total - float(((basis.T @ centred) ** 2).sum())
-    return float(1 - (left / (n - k)) / (total / (n - 1)))
+    if n <= k or not total.all():
+        return np.zeros(len(ranks))
+    left = total - ((centred @ basis) ** 2).sum(axis=1)
+    return np.asarray(1 - (left / (n - k)) / (total / (n - 1)))
