@@ -45,7 +45,7 @@ def read_changes(pairs: Sequence[str]) -> Changes:
     spec: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals:
+        if not name or not equals:
             raise RequestError(f"--set {pair}: expected NAME=VALUE, such as --set trials=5")
         field = name.removeprefix(INPUT)
         if field != name:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.campaign.campaign import Places
 from harness.campaign.environment import commit
 from harness.campaign.tracking import MlflowDiary
 from harness.cli.settings import Settings
 
 
+def database(settings: Settings) -> Path:
+    """Where the diary lies when the user has no tracking server."""
+    return Places(settings.results).work / "mlflow.db"
+
+
 def tracking_uri(settings: Settings) -> str:
     """The user's tracking server, or a database under `results/.work`."""
     if settings.mlflow is not None:
         return settings.mlflow
-    work = Places(settings.results).work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{work / 'mlflow.db'}"
+    file = database(settings).resolve()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{file}"
 
 
 def open_diary(settings: Settings) -> MlflowDiary:

@@ -115,17 +115,15 @@ def _scores(arrays: Mapping[str, Array | Tensor], recall_at: Sequence[int]) -> S
 def _read(file: Path) -> Mapping[str, Array | Tensor]:
     """Every array of the file by name."""
     if not file.is_file():
-        raise RequestError(
-            f"{file}: no such file; give a .npz or .safetensors file with {_named(ARRAYS[:2])}"
-        )
+        raise RequestError(f"no such file; give a .npz or .safetensors file with {_named(ARRAYS[:2])}")
     if file.suffix == ".npz":
         return _read_npz(file)
     if file.suffix == ".safetensors":
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
-            raise RequestError(f"{file}: cannot be read as .safetensors ({error})") from None
-    raise RequestError(f"{file}: expected a file that ends in .npz or .safetensors")
+            raise RequestError(f"cannot be read as .safetensors ({error})") from None
+    raise RequestError("expected a file that ends in .npz or .safetensors")
 
 
 def _read_npz(file: Path) -> dict[str, Array]:
@@ -134,7 +132,7 @@ def _read_npz(file: Path) -> dict[str, Array]:
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise RequestError(
-            f"{file}: cannot be read as .npz ({error}); numpy.savez(FILE, embeddings=..., labels=...) writes one, "
+            f"cannot be read as .npz ({error}); numpy.savez(FILE, embeddings=..., labels=...) writes one, "
             "and labels must be integers or strings, not Python objects"
         ) from None
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "leaderboard": "draw LEADERBOARD.md and the site again from the records",
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
     "place": "where a method of yours lands among the recorded entries; runs what is missing",
+    "new": "write the file of a new method, to fill in",
     "check": "the contract test for a method's file",
     "data": "prepare, verify or audit a dataset: fetched, every image decoded, leaks between roles found",
     "merge": "take the finished cells of other results folders: work of several machines joined",
@@ -79,6 +80,7 @@ def _parser(command: str) -> Parser:
         "leaderboard": _leaderboard,
         "evaluate": _evaluate,
         "place": _place,
+        "new": _new,
         "check": _check,
         "data": _data,
         "merge": _merge,
@@ -223,6 +225,13 @@ def _place(parser: Parser) -> None:
     """A run of one method, compared with the entries that are recorded under equal conditions."""
     parser.add_argument("file", metavar="FILE", help="a method's file, or the name of a method that is here")
     _run(parser)
+
+
+def _new(parser: Parser) -> None:
+    parser.add_argument("what", choices=("method",), metavar="method", help="what to begin")
+    parser.add_argument("name", metavar="NAME", help="small letters, digits and underscores: the file's name")
+    parser.add_argument("--to", metavar="FILE", help="or a folder; default: methods/NAME.py")
+    _json(parser)
 
 
 def _check(parser: Parser) -> None:

@@ -47,8 +47,6 @@ def settle(request: argparse.Namespace, settings: Settings) -> Settled:
     methods = select_methods(request.methods, plugins)
     device = settle_device(request.device)
     workers = settle_workers(request, device)
-    if request.threads < 1:
-        raise RequestError(f"--threads {request.threads}: expected 1 or more")
     if request.backbone is not None:
         check_backbone(request.backbone)
     pairs = with_weights(request.set, request.weights)
@@ -57,7 +55,7 @@ def settle(request: argparse.Namespace, settings: Settings) -> Settled:
     trunk = settle_weights(request, protocol, changes.input, settings)
     held = trunk.protocol.on(dataset.name)
     check_batches(methods, held)
-    fold_classes(np.arange(len(dataset.development.class_names)), 0, held.folds)  # refuses too many folds
+    check_folds(len(dataset.development.class_names), held)
     campaign = Campaign(
         dataset=dataset,
         content=content_digest(dataset, settings.cache),
@@ -102,6 +100,16 @@ def check_batches(methods: Iterable[Method], protocol: Protocol) -> None:
             )
 
 
+def check_folds(classes: int, protocol: Protocol) -> None:
+    """Raises RequestError where a fold would validate on one class, in which nothing can be confused."""
+    fold_classes(np.arange(classes), 0, protocol.folds)  # refuses more folds than classes
+    if classes < 2 * protocol.folds:
+        raise RequestError(
+            f"{protocol.folds} folds of {classes} development classes leave one class to validate on; use a dataset "
+            f"with more classes or --set folds={max(2, classes // 2)}"
+        )
+
+
 def settle_device(name: str | None) -> str:
     """The device of that name, or the best there is. Raises RequestError where it is not here."""
     if name is None:
@@ -119,8 +127,6 @@ def settle_workers(request: argparse.Namespace, device: str) -> int:
     """Trainings at once: as many as cores on a CPU, one on a GPU, unless the user says."""
     workers: int | None = getattr(request, "workers", None)
     local_executor = getattr(request, "executor", None) == "local"
-    if workers is not None and workers < 1:
-        raise RequestError(f"--workers {workers}: expected 1 or more")
     if workers is not None and workers > 1 and local_executor:
         raise RequestError(
             f"--workers {workers}: --executor local does one training at a time; leave one of the two out"
@@ -137,6 +143,7 @@ def _cores() -> int:
 
 def _plugin(path: str) -> Path:
     file = Path(path)
-    if not file.is_file():
-        raise RequestError(f"--plugin {path}: no such file; expected a method's file, such as methods/ms.py")
+    if not file.is_file() or file.suffix != ".py":
+        what = "not a Python file" if file.is_file() else "a folder" if file.is_dir() else "no such file"
+        raise RequestError(f"--plugin {path}: {what}; expected a method's file, such as methods/ms.py")
     return file.resolve()

@@ -83,8 +83,8 @@ def _file(request: argparse.Namespace, backbone: str, protocol: Protocol, settin
     try:
         return find_weights(backbone, protocol.weights, settings.weights_folders)
     except MissingError as missing:
-        # Only a run is worth a download; a plan says what is missing.
-        if request.command != "run":
+        # Only training is worth a download; a plan and a diary say what is missing.
+        if request.command not in ("run", "place"):
             raise
         return _fetch(backbone, protocol, settings, missing)
 

@@ -13,9 +13,12 @@ from harness.errors import RequestError
 
 def main(request: argparse.Namespace) -> int:
     file = Path(request.file)
-    if file.suffix == ".py":
-        if not file.is_file():
-            raise RequestError(f"{file}: no such file; expected a method's file, such as methods/ms.py")
+    if file.suffix == ".py" or file.exists():
+        if not file.is_file() or file.suffix != ".py":
+            what = "not a Python file" if file.exists() else "no such file"
+            raise RequestError(
+                f"{file}: {what}; expected a method's file, such as methods/ms.py, or its name"
+            )
         say(f"running the code in {file}")
         method = load_method(file.stem, [file.resolve()])
     else:

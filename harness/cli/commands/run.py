@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +83,7 @@ def _work(
     with Terminal(entries, Console(stderr=True)) as terminal:
         bench, test = prepare(
             campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-            terminal.preparing,
+            terminal.preparing, keep_images=settings.keep_images,
         )  # fmt: skip
         diary = open_diary(settings) if request.tracker == "mlflow" else None
         watchers = Watchers([terminal, *([diary] if diary else [])])
@@ -95,9 +97,11 @@ def _work(
             terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
 
         try:
-            records = campaign.run(
-                entries, test, executor, watchers, until, lost, waiting, again=request.force
-            )
+            # Standard output belongs to results, and Ray prints the last words of a lost node.
+            with redirect_stdout(sys.stderr):
+                records = campaign.run(
+                    entries, test, executor, watchers, until, lost, waiting, again=request.force
+                )
         finally:
             executor.stop()
             watchers.close()
@@ -123,8 +127,6 @@ def _executor(
 def _ray_executor(
     request: argparse.Namespace, campaign: Campaign, settings: Settings
 ) -> Callable[[Workplace], Executor]:
-    if request.per_gpu < 1:
-        raise RequestError(f"--per-gpu {request.per_gpu}: expected 1 or more")
     quiet_ray()
     try:
         # Ray is an extra, and takes seconds to import.

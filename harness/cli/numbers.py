@@ -1,0 +1,34 @@
+"""Numbers on the command line: what is out of range is refused with what was expected."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Reads a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            upto = "or more" if most is None else f"to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, {least} {upto}")
+        return number
+
+    return read
+
+
+def hours(text: str) -> float:
+    """Reads a number of hours above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of hours above 0, such as 1.5")
+    return number
