@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -93,10 +94,11 @@ def check_batches(methods: Iterable[Method], protocol: Protocol) -> None:
     for method in methods:
         images = images_per_class(method, protocol)
         if protocol.batch_size % images:
+            both = math.lcm(images, protocol.images_per_class)
             raise RequestError(
                 f"method {method.name} takes {images} images of a class in a batch, and batch_size "
                 f"{protocol.batch_size} of protocol {protocol.name} is no multiple of that: --set batch_size="
-                f"{-(-protocol.batch_size // images) * images}, or --set method_sets_images_per_class=false"
+                f"{-(-protocol.batch_size // both) * both}, or --set method_sets_images_per_class=false"
             )
 
 
