@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from harness.cli.main import main
+from harness.data import load_dataset
 from harness.publish import draw, draw_with_images, stale
 from harness.publish.data import board_script, class_scores, kept_classes
 from harness.publish.gallery import gallery
@@ -25,7 +27,7 @@ from harness.publish.shown import COLUMNS, same_picture, sheet, shown_of
 from harness.publish.sizes import sized, sizes
 from harness.publish.years import years
 from harness.record import write_record
-from harness.thumbnails import picture_id
+from harness.thumbnails import picture_id, thumbnail
 from tests.made_records import CLASSES, QUERIES, floor, made, shown_by, write_made
 
 ROOT = Path(__file__).parents[1]
@@ -99,6 +101,37 @@ def test_without_every_picture_there_is_no_sheet_and_the_page_says_why(tmp_path:
     assert site / "quick/glyphs/pictures.jpg" in written
     assert "pictures.jpg" in (site / "quick/glyphs/entry/ms.html").read_text(encoding="utf-8")
     assert stale(tmp_path) == []  # the committed site is as it was
+
+
+def test_the_command_draws_pictures_from_the_dataset_of_the_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    glyphs = load_dataset("glyphs", None, False)
+    facts: dict[str, Any] = {"split": glyphs.split, "shareable": False}
+    for method, changes in (
+        ("ms", facts),
+        ("nca", {"protocol": "other", "dataset": "gone"}),
+        (
+            "xbm",
+            {"protocol": "third", "dataset_name": "cub", "command": "python run_benchmark.py --dataset cub"},
+        ),
+    ):
+        record, arrays = made(method, 0.4, **changes)
+        write_record(tmp_path, record, {**arrays, **shown_by(record, pictures=False)})
+    words = ["leaderboard", "--results", str(tmp_path), "--with-images", "--data", str(tmp_path / "nothing")]
+    assert main(words) == 0
+    site = tmp_path / ".work" / "site"
+    assert [path.relative_to(site) for path in site.rglob("pictures.*")] == [
+        Path("quick/glyphs/pictures.png")
+    ]
+    pixels = np.asarray(Image.open(site / "quick/glyphs/pictures.png"))
+    first = shown_of(next(board for board in read_boards(tmp_path) if board.slug == "quick/glyphs"))
+    assert first is not None
+    expected = thumbnail(glyphs.test.pictures.read(first.places[0][1]), 96)
+    assert np.array_equal(pixels[:96, :96], expected[..., 0])
+    said = capsys.readouterr().err
+    assert "another split" in said and "CUB" in said
+    assert main([*words, "--check"]) == 2
 
 
 def test_pictures_are_compared_by_pixels_since_compressors_differ() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.tables import Cell, Column, Table, study_table
+from harness.publish.tables import Cell, Column, Table, recall_table, study_table
 
 
 def board_csv(board: Board) -> str:
@@ -39,25 +42,63 @@ def _plain(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
+# -- any table ---------------------------------------------------------------------------------------
+
+
+def table_csv(table: Table) -> str:
+    """A table's cells as they are shown; scores in percent."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(column.alone or column.name for column in table.columns)
+    writer.writerows([cell.text for cell in row.cells] for row in table.rows)
+    return content.getvalue()
+
+
+def table_json(table: Table) -> str:
+    """A table's title, note and rows; a cell as it is shown, under its column's name."""
+    heads = [column.alone or column.name for column in table.columns]
+    rows = [dict(zip(heads, (cell.text for cell in row.cells), strict=True)) for row in table.rows]
+    told = {"title": table.title, "note": table.note, "rows": rows}
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
 # -- LaTeX ------------------------------------------------------------------------------------------
+
+#: Columns of words that would burst a page; what they say stands below the table.
+NOTES = "Notes"
 
 
 def board_latex(board: Board) -> str:
-    """The study table for a paper; needs `\\usepackage{booktabs}` and UTF-8."""
-    return latex(study_table(board))
+    """The board's tables for a paper; they need `\\usepackage{booktabs,graphicx}` and UTF-8."""
+    return latex(study_table(board)) + "\n" + latex(recall_table(board))
 
 
 def latex(table: Table) -> str:
-    """A table as a LaTeX float in booktabs style, its note as the caption."""
-    align = "".join("r" if column.number else "l" for column in table.columns)
+    """A table as a float in booktabs style that fits the page, its note as the caption, its rows' notes below."""
+    shown = [i for i, column in enumerate(table.columns) if column.name != NOTES]
+    columns = tuple(table.columns[i] for i in shown)
+    align = "".join("r" if column.number else "l" for column in columns)
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{_escape(table.title)}. {_escape(table.note)}}}",
-        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule", *_group_lines(table.columns),
-        _line(_escape(column.name) for column in table.columns), r"\midrule",
-        *(_line(_cell(cell) for cell in row.cells) for row in table.rows),
-        r"\bottomrule", r"\end{tabular}", r"\end{table}",
+        r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule", *_group_lines(columns),
+        _line(_escape(column.name) for column in columns), r"\midrule",
+        *(_line(_cell(row.cells[i]) for i in shown) for row in table.rows),
+        r"\bottomrule", r"\end{tabular}}", *_notes(table), r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _notes(table: Table) -> Iterator[str]:
+    """One paragraph below the table: `XBM: not converged.`"""
+    names = [column.name for column in table.columns]
+    if NOTES not in names:
+        return
+    notes, methods = names.index(NOTES), names.index("Method")
+    for row in table.rows:
+        if row.cells[notes].text:
+            said = f"{row.cells[methods].text}: {row.cells[notes].text}."
+            yield rf"\par\footnotesize {_escape(said)}"
 
 
 def _line(cells: Any) -> str:

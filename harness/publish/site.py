@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from harness.publish import curves, figures, scales, words
 from harness.publish.data import board_script
 from harness.publish.entry import entry_facts
-from harness.publish.exports import board_csv, board_json, board_latex, spans
+from harness.publish.exports import board_csv, board_json, board_latex, latex, spans, table_csv, table_json
 from harness.publish.markdown import by_protocol
 from harness.publish.overview import overview_table
 from harness.publish.papers import TITLES, beside_table, papers_table
@@ -50,7 +52,9 @@ def site_pages(
     """
     environment = _environment()
     pages: dict[str, str | bytes] = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ASSETS}
-    pages["index.html"] = _index(environment, boards, reported)
+    families, overview = families_of(boards, reported), overview_table(boards)
+    pages["index.html"] = _index(environment, boards, families, overview)
+    pages |= dict(_table_files(families, overview))
     for dataset in TITLES:
         table = papers_table(numbers, dataset)
         pages[f"reported/{dataset}.html"] = environment.get_template("papers.html").render(
@@ -95,10 +99,15 @@ def _environment() -> Environment:
     environment.filters |= {
         "at": lambda position: f"{position:.1f}", "percent": words.percent, "setting": words.setting,
         "duration": words.duration, "short": scales.short, "metric": metric_name, "path": _path,
-        "slug": lambda text: "".join(c if c.isalnum() else "-" for c in text.lower()),
+        "slug": slug,
     }  # fmt: skip
     environment.globals |= {"spans": spans, "width": float(scales.WIDTH), "columns": COLUMNS}
     return environment
+
+
+def slug(text: str) -> str:
+    """Words as a name for files and attributes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
@@ -109,26 +118,57 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 # -- the index ---------------------------------------------------------------------------------------
 
 
-def _index(environment: Environment, boards: Sequence[Board], reported: pd.DataFrame) -> str:
-    families = []
-    for layout in LAYOUTS:
-        names = [name for name, _, _ in layout.columns]
-        whole = [b for b in boards if not b.first.partial and b.first.dataset_name in names]
-        measured = []
-        for group in by_protocol(whole):
-            by_name = {board.first.dataset_name: board for board in group}
-            measured.append(side_by_side(layout, [by_name.get(name) for name in names]))
-        families.append((layout.title, measured, reported_table(layout, reported)))
-    template = environment.get_template("index.html")
-    return template.render(
+def _index(
+    environment: Environment, boards: Sequence[Board], families: Sequence[Family], overview: Table | None
+) -> str:
+    return environment.get_template("index.html").render(
         boards=boards,
-        overview=overview_table(boards),
+        overview=overview,
         families=families,
         papers=TITLES,
         leaders=leaders,
         top=top,
         root="",
     )
+
+
+@dataclass(frozen=True)
+class Family:
+    """Datasets that the field prints side by side: what was measured on whole data, and what is reported."""
+
+    title: str
+    measured: tuple[Table, ...]
+    reported: Table
+
+
+def families_of(boards: Sequence[Board], reported: pd.DataFrame) -> list[Family]:
+    """The Recall@K tables of the Deep_Metric README, measured and reported."""
+    found = []
+    for layout in LAYOUTS:
+        names = [name for name, _, _ in layout.columns]
+        whole = [b for b in boards if not b.first.partial and b.first.dataset_name in names]
+        measured: list[Table] = []
+        for group in by_protocol(whole):
+            by_name = {board.first.dataset_name: board for board in group}
+            table = side_by_side(layout, [by_name.get(name) for name in names])
+            if any(table.title == other.title for other in measured):
+                first = group[0].first
+                more = f"{table.title} (protocol {first.protocol_digest[:6]}, split {first.split[:6]})"
+                table = replace(table, title=more)
+            measured.append(table)
+        found.append(Family(layout.title, tuple(measured), reported_table(layout, reported)))
+    return found
+
+
+def _table_files(families: Sequence[Family], overview: Table | None) -> Iterator[tuple[str, str]]:
+    """Tables over several boards for other programs and for papers."""
+    tables = {} if overview is None else {"overview": overview}
+    for family in families:
+        tables |= {f"{slug(table.title)}": table for table in (*family.measured, family.reported)}
+    for name, table in tables.items():
+        yield f"tables/{name}.csv", table_csv(table)
+        yield f"tables/{name}.json", table_json(table)
+        yield f"tables/{name}.tex", latex(table)
 
 
 def leaders(board: Board) -> list[str]:
