@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test lint leaderboard calibrate clean
+.PHONY: benchmark test lint leaderboard calibrate chaos clean
 
 benchmark: $(VENV)/run
 	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
@@ -22,6 +22,10 @@ leaderboard: $(VENV)/run
 # The statistics' error rates by simulation, in full (their short forms are in the tests), and a method against itself.
 calibrate: $(VENV)/dev
 	$(BIN)/pytest tests/calibration.py tests/a_a.py -s
+
+# Campaigns killed, starved and damaged at random moments (its short form is in the tests); about an hour on two cores.
+chaos: $(VENV)/dev
+	$(BIN)/pytest tests/chaos.py -s
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
