@@ -5,7 +5,7 @@ kept of them is the largest similarity of each query in each group of items. The
 which nothing can be among the query's first R. Where a relevant item comes up to it, the groups that may hold an item
 above the bound are looked into, and what is found there is ranked exactly. Elsewhere no relevant item is among the
 first R; for Recall@K beyond R, all that may stand before the nearest relevant item is looked for in the same way.
-A query for which that means many groups is ranked whole.
+Where that would mean many groups, the whole gallery is looked at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from harness.candidates import ranked_candidates
 from harness.coarse import NEVER, Coarse
-from harness.ranking import TILE, Ranked, Relevance, ranked
+from harness.ranking import TILE, Ranked, Relevance, nearest_relevant, ranked
 
 #: Items of a group, as a rule, and how many groups there are at least: in all, and for each item of a class.
 GROUP = 128
@@ -58,14 +58,16 @@ class _Goals:
     reach: (B,) similarity from which on items are wanted; inf where none are.
     ahead: (B,) number of items that stand before the nearest relevant one for certain.
     group, query: (M,) which groups to look into for which query, by group.
-    whole: (B,) bool, whether that would be too many: these queries are ranked whole.
+    many: (B,) bool, whether that would be too many: for these queries the whole gallery is looked at.
+    within: (B,) bool, whether a relevant item may be among the first R.
     """
 
     reach: Tensor
     ahead: Tensor
     group: Tensor
     query: Tensor
-    whole: Tensor
+    many: Tensor
+    within: Tensor
 
 
 def halves_suit(items: Tensor, relevance: Relevance) -> bool:
@@ -95,20 +97,32 @@ def ranked_by_halves(items: Tensor, relevance: Relevance, *, beyond: int, held: 
     order = torch.argsort(items.abs().amax(1))
     swept = _sweep(items[order], _width(len(items), int(relevance.size.max())))
     nearest, farthest = _relevant(items, relevance)
-    again = relevance.count > 0
+    again, deep = relevance.count > 0, torch.zeros(len(items), dtype=torch.bool)
     for start in range(0, len(items), BLOCK):
         rows, span = order[start : start + BLOCK], slice(start, min(start + BLOCK, len(items)))
         goals = _goals(swept, span, nearest[rows], farthest[rows], relevance.count[rows], beyond)
+        deep[rows] = again[rows] & goals.many & ~goals.within
         pairs = _collected(swept, span, goals)
         if pairs is not None:
             query, item = pairs
             block = ranked_candidates(items, relevance, rows, query, order[item], goals.ahead)
-            done = again[rows] & ~goals.whole
+            done = again[rows] & ~goals.many
             again[rows[done]] = False
             yield Ranked(rows[done], block.first[done], block.hits[done], block.rank[done])
-    whole = torch.nonzero(again).flatten()
-    if len(whole):
-        yield from ranked(items, items, relevance, whole, neighbours=0, beyond=beyond, held=held)
+    yield from _whole(items, relevance, again & ~deep, deep, beyond, held)
+
+
+def _whole(
+    items: Tensor, relevance: Relevance, again: Tensor, deep: Tensor, beyond: int, held: int
+) -> Iterator[Ranked]:
+    """Queries (N,) bool that are to be ranked again, and those whose nearest relevant item lies deep."""
+    rows = torch.nonzero(again).flatten()
+    if len(rows):
+        yield from ranked(items, items, relevance, rows, neighbours=0, beyond=beyond, held=held)
+    for some, rank in nearest_relevant(items, relevance, torch.nonzero(deep).flatten(), held=held):
+        # None is among the first R, and where one is after them means nothing to R-Precision and MAP@R.
+        hits = torch.zeros(len(some), 1, dtype=torch.bool)
+        yield Ranked(some, some.new_empty(len(some), 0), hits, rank)
 
 
 def _relevant(items: Tensor, relevance: Relevance) -> tuple[Tensor, Tensor]:
@@ -168,9 +182,9 @@ def _goals(
     wanted = (count > 0) & (within | (ahead < beyond))
     reach = torch.where(within, torch.maximum(bound, farthest), nearest).masked_fill(~wanted, torch.inf)
     chosen = maxima + slack >= reach
-    whole = chosen.sum(0) > MANY * len(chosen)
-    group, query = (chosen & ~whole).nonzero(as_tuple=True)
-    return _Goals(reach, ahead, group, query, whole)
+    many = chosen.sum(0) > MANY * len(chosen)
+    group, query = (chosen & ~many).nonzero(as_tuple=True)
+    return _Goals(reach, ahead, group, query, many, within)
 
 
 def _collected(swept: _Swept, span: slice, goals: _Goals) -> tuple[Tensor, Tensor] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor
 from harness import coarse, metrics, symmetric
 from harness.coarse import Coarse, integers_pay
 from harness.metrics import Scores, score, unit
-from harness.ranking import TILE, Ranked, Relevance, ranked
+from harness.ranking import TILE, Relevance, nearest_relevant, ranked
 
 K = (1, 2, 10, 100, 1000)
 few = settings(max_examples=15, deadline=None)
@@ -79,18 +80,20 @@ def test_collapsed_embeddings_are_ranked_whole() -> None:
     agree(torch.ones(2000, 8), labels)
 
 
-def test_most_queries_need_no_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = []
+def test_few_queries_need_the_whole_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = {"ranked": 0, "nearest_relevant": 0}
+    for name, way in (("ranked", ranked), ("nearest_relevant", nearest_relevant)):
 
-    def counting(*args: Tensor, **options: int) -> Iterator[Ranked]:
-        whole.append(len(args[3]))  # type: ignore[arg-type]
-        yield from ranked(*args, **options)  # type: ignore[arg-type]
+        def counting(*args: Any, name: str = name, way: Any = way, **options: Any) -> Iterator[Any]:
+            looked_at[name] += len(next(a for a in args if isinstance(a, Tensor) and a.dtype == torch.int64))
+            yield from way(*args, **options)
 
-    monkeypatch.setattr(symmetric, "ranked", counting)
+        monkeypatch.setattr(symmetric, name, counting)
     x, labels = clusters(4000, 800, 1.0, seed=3)
     scores = agree(x, labels)
     assert 0.2 < scores.metrics["map_at_r"] < 0.8
-    assert 0 < sum(whole) < 400
+    assert looked_at["ranked"] == 0
+    assert 0 < looked_at["nearest_relevant"] < 400
 
 
 def test_too_many_candidates_are_ranked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
