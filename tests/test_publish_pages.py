@@ -12,21 +12,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from scipy import stats
 
+from harness.audit import Audit, TestCurve, write_audit
 from harness.cli.main import main
 from harness.data import load_dataset
 from harness.publish import draw, draw_with_images, stale
 from harness.publish.data import board_script, class_scores, kept_classes
 from harness.publish.gallery import gallery
 from harness.publish.maps import embedding_map
+from harness.publish.optimism import claim, optimism
+from harness.publish.overview import agreements, kendall
 from harness.publish.papers import Line, beside_table, lines_of, papers_table, read_all, reasons
+from harness.publish.power import power_note
 from harness.publish.properties import property_list, property_table
-from harness.publish.rows import Board, make_board, read_boards
+from harness.publish.rows import Board, make_board, outcomes, read_boards
 from harness.publish.shown import COLUMNS, same_picture, sheet, shown_of
 from harness.publish.sizes import sized, sizes
 from harness.publish.years import years
 from harness.record import write_record
+from harness.statistics import separable_difference
 from harness.thumbnails import picture_id, thumbnail
 from tests.made_records import CLASSES, QUERIES, floor, made, shown_by, write_made
 
@@ -258,6 +266,86 @@ def test_properties_stand_as_they_were_measured(board: Board) -> None:
     assert [cell.text for cell in row.cells[1:]] == list(told.values())
     assert property_list({}) == []
     assert property_table(make_board("b", [made("ms", 0.4)])) is None
+
+
+def audited(method: str, chosen: int, curves: list[list[float]]) -> Audit:
+    """An audit of two folds: curves[seed][epoch], the second fold a point below the first."""
+    return Audit(
+        protocol="quick",
+        dataset="glyphs",
+        method=method,
+        key="",
+        curves=[
+            TestCurve(
+                seed=seed,
+                fold=fold,
+                chosen_epoch=chosen,
+                curve=[(epoch, {"map_at_r": value - 0.01 * fold}) for epoch, value in enumerate(curve)],
+            )
+            for seed, curve in enumerate(curves, start=1)
+            for fold in (0, 1)
+        ],
+    )
+
+
+def test_the_audit_says_what_could_have_been_claimed(tmp_path: Path) -> None:
+    record, arrays = made("ms", 0.4)
+    write_record(tmp_path, record, arrays)
+    write_record(tmp_path, *made("nca", 0.3))
+    write_audit(tmp_path, audited("ms", 1, [[0.1, 0.30, 0.35], [0.1, 0.40, 0.38]]))
+    write_audit(tmp_path, audited("nca", 1, [[0.1, 0.9]]).model_copy(update={"key": "another entry's"}))
+    (board,) = read_boards(tmp_path)
+    assert list(board.audits) == ["ms"]
+    found = claim(record, board.audits["ms"])
+    assert found is not None
+    assert found.honest == pytest.approx((0.295 + 0.395) / 2)
+    assert found.best_epoch == pytest.approx((0.345 + 0.395) / 2)
+    assert found.best_seed == pytest.approx(0.395)
+    assert found.joined == max(run.metrics["map_at_r"] for run in record.runs if run.fold is None)
+    figure = optimism(board)
+    assert figure is not None
+    assert [(row.label, row.gap) for row in figure.rows] == [("MS", "+5.00")]
+    assert optimism(make_board("b", [made("ms", 0.4)])) is None
+    draw(tmp_path)
+    page = (tmp_path / "site/quick/glyphs/index.html").read_text(encoding="utf-8")
+    assert "Honest against claimed" in page
+
+
+def test_two_protocols_on_one_split_say_how_far_they_agree() -> None:
+    levels = {"a": 0.30, "b": 0.34, "c": 0.38, "d": 0.42, "e": 0.46}
+    one = make_board("one", [made(m, level) for m, level in levels.items()])
+    swapped = {**levels, "a": 0.46, "e": 0.30}
+    other = make_board(
+        "other", [made(m, level, protocol="p", protocol_title="P") for m, level in swapped.items()]
+    )
+    assert "Of 5 methods on Glyphs" in agreements([one, other])
+    assert "Kendall's tau -0.40." in agreements([one, other])
+    elsewhere = make_board("other", [made(m, level, split="e7" * 32) for m, level in levels.items()])
+    assert agreements([one, elsewhere]) == agreements([one]) == ""
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1)),
+        min_size=2,
+        max_size=9,
+        unique_by=(lambda p: p[0], lambda p: p[1]),
+    )
+)
+def test_kendall_is_the_other_librarys_where_nothing_ties(pairs: list[tuple[float, float]]) -> None:
+    a, b = zip(*pairs, strict=True)
+    assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
+
+
+def test_a_board_says_how_small_a_difference_it_can_show(board: Board) -> None:
+    note = power_note(board)
+    assert note.startswith("With 5 repetitions, 1 search and these test classes")
+    points = float(note.split("differs by ")[1].split(" ")[0])
+    told = {m: outcomes(r, board.arrays[m], "tuned", "map_at_r") for r in board.records if (m := r.method)}
+    first, *others = (told[r.method] for r in board.records)
+    expected = np.median([separable_difference(first, other, 5) for other in others])
+    assert points == pytest.approx(100 * expected, abs=0.06)
+    assert power_note(make_board("b", [made("ms", 0.4)])) == ""
 
 
 # -- published numbers -------------------------------------------------------------------------------

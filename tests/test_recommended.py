@@ -10,7 +10,14 @@ from pytorch_metric_learning import distances, losses, miners
 
 from harness.discovery import load_method, method_names
 from harness.publish.pml import EQUIVALENTS
-from harness.publish.recommended import best_values, in_words, settings_of, snippet, spread_of_choices
+from harness.publish.recommended import (
+    best_values,
+    in_words,
+    settings_of,
+    snippet,
+    spread_of_choices,
+    tunability,
+)
 from harness.record import Finalist, Record, SearchHistory, Trial
 from harness.statistics import Importance
 from tests.made_records import made
@@ -140,6 +147,16 @@ def test_the_recommended_setting_is_of_the_search_that_validated_best() -> None:
     nothing = record.model_copy(update={"searches": []})
     assert best_values(nothing) == {}
     assert settings_of(nothing)[0].recommended is None
+
+
+def test_tunability_is_what_careless_settings_lose() -> None:
+    record, _ = made("ms", 0.4)
+    told = record.model_copy(update={"searches": [searched(0.40, 0.30, 0.50), searched(0.50, 0.20, 0.30)]})
+    # Medians 0.40 and 0.30 under bests of 0.50 and 0.50; the published values 0.40 and 0.50.
+    assert tunability(told) == (
+        "The median trial validated 15.00 points below its search's best, published values 5.00 below."
+    )
+    assert tunability(record.model_copy(update={"searches": []})) == ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from harness.publish.flags import flags
 from harness.publish.gallery import gallery
 from harness.publish.maps import embedding_map
 from harness.publish.properties import property_list
-from harness.publish.recommended import settings_of, snippet, spread_of_choices
+from harness.publish.recommended import settings_of, snippet, spread_of_choices, tunability
 from harness.publish.rows import STUDY, TUNED, VERDICT, Board
 from harness.publish.shown import Shown
 from harness.publish.sizes import sized
@@ -35,6 +35,7 @@ def entry_facts(board: Board, record: Record, shown: Shown | None, sheet: str | 
         "summary": list(_summary(board, row)),
         "settings": settings_of(record),
         "agreement": spread_of_choices(record),
+        "tunability": tunability(record),
         "snippet": snippet(record),
         "history": curves.history(record),
         "curves": curves.learning(record),

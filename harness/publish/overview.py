@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 
 from harness.publish import words
 from harness.publish.rows import TUNED, VERDICT, Board
@@ -31,6 +33,7 @@ def overview_table(boards: Sequence[Board]) -> Table | None:
     note = (
         "Percent, MAP@R of one model with the half width of Student's 95 % interval over repetitions. Scores compare "
         "within a board, not between boards, and no mean over boards is made. Bold: not separable from the best."
+        f"{agreements(boards)}"
     )
     return Table("Overview", tuple(columns), tuple(rows), note)
 
@@ -40,9 +43,40 @@ def _on(board: Board, method: str) -> tuple[Cell, Cell]:
     if (method, TUNED) not in board.frame.index:
         return Cell(words.NONE), Cell(words.NONE)
     row = board.row(method, TUNED)
+    link = f"{board.slug}/entry/{method}.html"
     if row["status"] != "complete":
-        return Cell(str(row["status"])), Cell(words.NONE)
+        return Cell(str(row["status"]), link=link), Cell(words.NONE)
     rank = words.rank(row["rank_low"], row["rank_high"])
-    return score(row, f"separated_{VERDICT}", strong=bool(row["best"])), Cell(
-        rank, key=words.number(row["rank_low"])
-    )
+    mean = score(row, f"separated_{VERDICT}", strong=bool(row["best"]))
+    return replace(mean, link=link), Cell(rank, key=words.number(row["rank_low"]))
+
+
+#: Fewer shared methods than this say nothing about the agreement of two orders.
+SHARED = 5
+
+
+def agreements(boards: Sequence[Board]) -> str:
+    """How far two protocols on the same split order their methods alike, in words; "" where too few are shared."""
+    said = []
+    for one, other in combinations(boards, 2):
+        if one.first.split != other.first.split:
+            continue
+        shared = [method for method in one.compared if method in other.compared]
+        if len(shared) >= SHARED:
+            scores = [[float(b.row(m, TUNED)[f"separated_{VERDICT}"]) for m in shared] for b in (one, other)]
+            said.append(
+                f" Of {len(shared)} methods on {one.dataset_title}, the orders by MAP@R under "
+                f"{one.first.protocol_title} and {other.first.protocol_title} agree with Kendall's tau "
+                f"{kendall(*scores):.2f}."
+            )
+    return "".join(said)
+
+
+def kendall(a: Sequence[float], b: Sequence[float]) -> float:
+    """Kendall's tau-a: pairs in one order minus pairs in the opposite one, over all pairs (Biometrika 1938)."""
+    pairs = list(combinations(range(len(a)), 2))
+    return sum(_sign(a[i] - a[j]) * _sign(b[i] - b[j]) for i, j in pairs) / len(pairs)
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)

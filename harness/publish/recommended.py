@@ -90,6 +90,20 @@ def spread_of_choices(record: Record) -> str:
     )
 
 
+def tunability(record: Record) -> str:
+    """What a careless setting would have cost on validation, the mean over searches, in words; "" without a search."""
+    lost = []
+    for search in record.searches:
+        scores = [trial.score for trial in search.trials if trial.score is not None]
+        if len(search.trials) > 1 and scores and search.trials[0].score is not None:
+            best = max(scores)
+            lost.append((best - statistics.median(scores), best - search.trials[0].score))
+    if not lost:
+        return ""
+    median, published = (words.percent(statistics.mean(values)) for values in zip(*lost, strict=True))
+    return f"The median trial validated {median} points below its search's best, published values {published} below."
+
+
 # -- what mattered -----------------------------------------------------------------------------------
 
 

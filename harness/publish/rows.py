@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from harness.audit import Audit, audit_place, read_audit
 from harness.errors import RequestError
 from harness.publish.flags import flags
 from harness.record import Record, Run, read_arrays, read_records
@@ -54,6 +55,7 @@ class Board:
     arrays: what lies beside each record, by method.
     thumbnails: the images that the entries show, where they may be shown (`harness.thumbnails`).
     submissions: embeddings of the same test images that were made elsewhere.
+    audits: sealed test curves of entries that were audited, by method.
     """
 
     slug: str
@@ -64,6 +66,7 @@ class Board:
     arrays: Mapping[str, Arrays]
     thumbnails: Mapping[str, Pixels]
     submissions: tuple[Submission, ...] = ()
+    audits: Mapping[str, Audit] = field(default_factory=dict)
 
     @property
     def first(self) -> Record:
@@ -124,8 +127,21 @@ def read_boards(results: Path) -> list[Board]:
         if places.count(key[:2]) > 1:
             slug += f"-{digest[:6]}-{split[:6]}-{backbone}"
         board = make_board(slug, entries, read_thumbnails(folders[key]))
-        boards.append(replace(board, submissions=tuple(one for one in submitted if one.split == split)))
+        boards.append(
+            replace(
+                board,
+                submissions=tuple(one for one in submitted if one.split == split),
+                audits=_audits(results, board.records),
+            )
+        )
     return sorted(boards, key=lambda board: (board.first.partial, board.first.dataset, board.slug))
+
+
+def _audits(results: Path, records: Sequence[Record]) -> dict[str, Audit]:
+    """Audits of just these records: one with another key was made with another entry."""
+    places = {r.method: audit_place(results, r.protocol, r.dataset, r.method) for r in records}
+    found = {method: read_audit(path) for method, path in places.items() if path.is_file()}
+    return {r.method: found[r.method] for r in records if r.method in found and found[r.method].key == r.key}
 
 
 def _conditions(record: Record) -> tuple[str, str, str, str, str]:

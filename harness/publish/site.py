@@ -15,8 +15,10 @@ from harness.publish.data import board_script
 from harness.publish.entry import entry_facts
 from harness.publish.exports import board_csv, board_json, board_latex, latex, spans, table_csv, table_json
 from harness.publish.markdown import by_protocol
+from harness.publish.optimism import optimism
 from harness.publish.overview import overview_table
 from harness.publish.papers import TITLES, beside_table, papers_table
+from harness.publish.power import power_note
 from harness.publish.properties import property_table
 from harness.publish.reported import LAYOUTS
 from harness.publish.rows import VERDICT, Board
@@ -194,7 +196,9 @@ def _board(environment: Environment, board: Board, numbers: pd.DataFrame) -> str
         changes=figures.changes(board),
         budget=curves.budget(board),
         matrix=figures.matrix(board),
+        power=power_note(board),
         sizes=sizes(board),
+        optimism=optimism(board),
         years=years(board, numbers),
         properties=property_table(board),
         beside=beside_table(board, numbers),

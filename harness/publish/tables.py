@@ -154,8 +154,21 @@ def study_note(board: Board) -> str:
         f"{board.first.test.classes} test classes together{given}; neither covers other datasets, other "
         f"divisions of the classes or a search of other than {trials}. Rank, ties (a shared letter: cannot "
         "be told apart) and bold (not separable from the best) come from one max-T comparison of the table on "
-        f"MAP@R of one model at the 95 % level; the ensemble carries no verdict. {identity([board])}"
+        f"MAP@R of one model at the 95 % level; the ensemble carries no verdict. {pairing(board)}"
+        f"{identity([board])}"
     )
+
+
+def pairing(board: Board) -> str:
+    """Whether repetitions with one seed were compared as pairs, and why; "" where nothing was compared."""
+    comparison = board.comparison
+    if comparison is None:
+        return ""
+    if words.missing(comparison.seed_correlation):
+        return "Repetitions count as unpaired: too few have a seed in common to measure what seeds share. "
+    how = "compared as pairs" if comparison.paired else "counted as unpaired"
+    shared = f"{comparison.seed_correlation:.2f}"
+    return f"Repetitions (or searches) of one seed correlate by {shared} between entries, so they are {how}. "
 
 
 def identity(boards: Sequence[Board]) -> str:
