@@ -140,6 +140,13 @@ def test_what_did_not_finish_is_shown_and_never_averaged(status: str) -> None:
     ]
 
 
+def test_a_missing_row_of_published_values_says_why() -> None:
+    lone = made("ms", 0.42, published=0, published_why="seed 2, fold 1: the loss was not finite")
+    table = study_table(make_board("b", [lone]))
+    assert [row.variant for row in table.rows] == ["tuned"]
+    assert cells(table, "ms")["Notes"] == "published values: seed 2, fold 1: the loss was not finite"
+
+
 def test_what_is_not_ranked_has_a_score_and_no_rank() -> None:
     board = make_board(
         "b", [made("ms", 0.42), made("nca", 0.3), made("odd", 0.5, ranked=False, caveat="our variant")]

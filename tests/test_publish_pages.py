@@ -29,7 +29,8 @@ from harness.publish.overview import agreements, kendall
 from harness.publish.papers import Line, beside_table, lines_of, papers_table, read_all, reasons
 from harness.publish.power import power_note
 from harness.publish.properties import property_list, property_table
-from harness.publish.rows import Board, make_board, outcomes, read_boards
+from harness.publish.rows import Board, make_board, read_boards
+from harness.publish.scores import outcomes
 from harness.publish.shown import COLUMNS, same_picture, sheet, shown_of
 from harness.publish.sizes import sized, sizes
 from harness.publish.years import years

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.publish import words
-from harness.publish.rows import VERDICT, Board
+from harness.publish.rows import Board
 from harness.publish.scales import BOTTOM, TOP, WIDTH, Scale, Tick, label_width, short, spanning
+from harness.publish.scores import VERDICT
 from harness.publish.tables import metric_name
 from harness.record import Record, SearchHistory
 from harness.statistics import incumbent_curve
@@ -133,7 +134,7 @@ def history(record: Record) -> Lines | None:
 
 def learning(record: Record) -> Lines | None:
     """Validation score by epoch of every final training, one colour a fold, a dot at the epoch kept."""
-    trained = [run for run in record.runs if run.fold is not None and run.curve]
+    trained = [run for run in record.runs if run.fold is not None and len(run.curve) > 1]
     if not trained:
         return None
     right = WIDTH - 16

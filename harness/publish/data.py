@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.publish.rows import TUNED, VERDICT, Board, outcomes
+from harness.publish.rows import Board
+from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.publish.shown import COLUMNS, Shown
 
 #: More test classes than this are thinned out evenly, so that the file stays small.

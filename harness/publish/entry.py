@@ -13,7 +13,8 @@ from harness.publish.gallery import gallery
 from harness.publish.maps import embedding_map
 from harness.publish.properties import property_list
 from harness.publish.recommended import settings_of, snippet, spread_of_choices, tunability
-from harness.publish.rows import STUDY, TUNED, VERDICT, Board
+from harness.publish.rows import Board
+from harness.publish.scores import STUDY, TUNED, VERDICT
 from harness.publish.shown import Shown
 from harness.publish.sizes import sized
 from harness.publish.tables import Cell, Column, Row, Table, metric_name, row_notes

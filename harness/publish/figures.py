@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.publish import words
-from harness.publish.rows import PUBLISHED, TUNED, VERDICT, Board
+from harness.publish.rows import Board
 from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Scale, Tick, label_width, spanning
+from harness.publish.scores import PUBLISHED, TUNED, VERDICT
 
 # -- points with both intervals ----------------------------------------------------------------------
 

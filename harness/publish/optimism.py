@@ -14,8 +14,9 @@ import numpy as np
 
 from harness.audit import Audit
 from harness.publish import words
-from harness.publish.rows import VERDICT, Board, values_of
+from harness.publish.rows import Board
 from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Tick, label_width, spanning
+from harness.publish.scores import VERDICT, values_of
 from harness.record import Record
 
 

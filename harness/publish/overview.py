@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from harness.publish import words
-from harness.publish.rows import TUNED, VERDICT, Board
+from harness.publish.rows import Board
+from harness.publish.scores import TUNED, VERDICT
 from harness.publish.tables import Cell, Column, Row, Table, record_title, score
 
 

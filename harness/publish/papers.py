@@ -14,7 +14,8 @@ import pandas as pd
 
 from harness.publish import words
 from harness.publish.reported import read_reported
-from harness.publish.rows import TUNED, Board
+from harness.publish.rows import Board
+from harness.publish.scores import TUNED
 from harness.publish.tables import Cell, Column, Row, Table, metric_name, score
 
 #: The files of published numbers, each with what it holds.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 
 from harness.publish import words
-from harness.publish.rows import TUNED, VERDICT, Board, outcomes
+from harness.publish.rows import Board
+from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.statistics import separable_difference
 
 

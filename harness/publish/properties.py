@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.publish import words
-from harness.publish.rows import Arrays, Board
+from harness.publish.rows import Board
+from harness.publish.scores import Arrays
 from harness.publish.tables import Cell, Column, Row, Table, record_title
 
 #: What `harness.campaign.properties` measures: name on the page, whether it is a share shown in percent, and in words.

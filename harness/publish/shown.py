@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from harness.publish.rows import Arrays, Board
+from harness.publish.rows import Board
+from harness.publish.scores import Arrays
 from harness.thumbnails import Pixels, picture_id
 
 COLUMNS = 32

@@ -21,7 +21,8 @@ from harness.publish.papers import TITLES, beside_table, papers_table
 from harness.publish.power import power_note
 from harness.publish.properties import property_table
 from harness.publish.reported import LAYOUTS
-from harness.publish.rows import VERDICT, Board
+from harness.publish.rows import Board
+from harness.publish.scores import VERDICT
 from harness.publish.shown import COLUMNS, sheet, shown_of
 from harness.publish.sizes import sizes
 from harness.publish.submitted import submitted_table

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.publish import words
-from harness.publish.rows import VERDICT, Board
+from harness.publish.rows import Board
 from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Tick, label_width, spanning
+from harness.publish.scores import VERDICT
 from harness.record import Record, Run
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.publish import words
-from harness.publish.rows import STUDY, Board
+from harness.publish.rows import Board
+from harness.publish.scores import STUDY
 from harness.publish.tables import Cell, Column, Row, Table, metric_name
 from harness.submission import Submission
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from harness.publish import words
 from harness.publish.reported import Layout, recalls
-from harness.publish.rows import PUBLISHED, STUDY, TUNED, VERDICT, Board
+from harness.publish.rows import Board
+from harness.publish.scores import PUBLISHED, STUDY, TUNED, VERDICT
 from harness.record import Record
 
 NAMES = {"precision_at_1": "P@1", "r_precision": "R-Precision", "map_at_r": "MAP@R"}
@@ -137,6 +138,8 @@ def row_notes(row: pd.Series[Any]) -> str:
         if not row["ranked"]:
             notes.append("not ranked")
         notes += [note for note in (row["caveat"], row["flags"]) if note]
+        if row["published_why"]:
+            notes.append(f"published values: {row['published_why']}")
     return "; ".join(notes)
 
 

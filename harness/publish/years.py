@@ -15,8 +15,9 @@ import pandas as pd
 
 from harness.publish import words
 from harness.publish.curves import COLOURS, HEIGHT, LEFT, apart
-from harness.publish.rows import TUNED, Board
+from harness.publish.rows import Board
 from harness.publish.scales import BOTTOM, TOP, WIDTH, Scale, Tick, label_width, short, spanning
+from harness.publish.scores import TUNED
 from harness.statistics import average_ranks
 
 #: More points than this are not labelled; the text alternative names them all.

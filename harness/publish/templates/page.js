@@ -116,8 +116,8 @@ const drawClasses = (section, own, rival) => {
   if (figure.hidden) return;
   const found = gains(mine.scores, theirs.scores);
   const up = found.filter((pair) => pair[0] > 0).length;
-  const words = `${mine.title} is better than ${theirs.title} on ${up} of ${found.length} classes; the largest gain is `
-    + `${points(found[0][0])}, the largest loss ${points(found[found.length - 1][0])}.`;
+  const words = `${mine.title} is better than ${theirs.title} on ${up} of ${found.length} classes; differences `
+    + `go from ${points(found[0][0])} to ${points(found[found.length - 1][0])} points.`;
   const most = Math.max(1, ...found.map((pair) => Math.abs(pair[0])));
   const place = figure.querySelector("[data-drawn]");
   place.replaceChildren();
