@@ -21,6 +21,7 @@ from harness.probe import (
     STEPS,
     WIDTH,
     Probe,
+    WaitsForNumbers,
     degenerate_batches,
     mean_loss,
     points,
@@ -113,7 +114,10 @@ def degenerate_batches_are_finite(probe: Probe) -> Iterator[str]:
     for what, (x, labels) in degenerate_batches().items():
         loss, gradient = value_and_gradient(probe.objective(), probe.embeddings(x), labels)
         if not loss.isfinite() or not gradient.isfinite().all():
-            yield f"on a batch with {what} the loss is {loss.item()} or its gradient is not finite; mask it"
+            yield (
+                f"on a batch with {what} the loss is {loss.item()} or its gradient is not finite; average with "
+                "methods._pairs.masked_mean or mean_where, which are 0 where there is nothing to average"
+            )
 
 
 def ends_of_the_space_are_finite(probe: Probe) -> Iterator[str]:
@@ -176,15 +180,32 @@ def state_starts_empty_and_is_kept(probe: Probe) -> Iterator[str]:
         yield "an objective restored from its state_dict gives another loss; register its state as buffers"
 
 
+def nothing_waits_for_numbers(probe: Probe) -> Iterator[str]:
+    """No shape depends on the data and nothing asks for a number, or the docstring says why, with torch.compile."""
+    objective, batch = probe.objective(), probe.batch()
+    with WaitsForNumbers() as waits:
+        value_and_gradient(objective, *batch)
+    if waits.seen and not _explains_itself(probe):
+        yield (
+            f"the loss uses {', '.join(sorted(waits.seen))}, at which a GPU stops and waits; use masks with "
+            "torch.where or masked_mean instead, or say why not in the file's docstring, with the word torch.compile"
+        )
+
+
+def _explains_itself(probe: Probe) -> bool:
+    """Whether the docstring of the method's file says why it cannot be compiled."""
+    assert probe.method.build is not None
+    module = inspect.getmodule(probe.method.build)
+    return "torch.compile" in (getattr(module, "__doc__", None) or "")
+
+
 def compiles_whole(probe: Probe) -> Iterator[str]:
     """torch.compile(fullgraph=True) takes the objective, or the file's docstring says why it cannot."""
     torch.compiler.reset()
     try:
         value_and_gradient(torch.compile(probe.objective(), fullgraph=True, backend="eager"), *probe.batch())
     except Exception as error:
-        assert probe.method.build is not None
-        module = inspect.getmodule(probe.method.build)
-        if "torch.compile" not in (getattr(module, "__doc__", None) or ""):
+        if not _explains_itself(probe):
             yield (
                 f"torch.compile(fullgraph=True) refuses it ({_words(error)}); use masks instead of indexing "
                 "by them and no .item(), or say why not in the file's docstring, with the word torch.compile"
@@ -246,6 +267,7 @@ RULES: tuple[Rule, ...] = (
     order_does_not_matter,
     autocast_changes_nothing,
     state_starts_empty_and_is_kept,
+    nothing_waits_for_numbers,
     compiles_whole,
     learns_a_small_problem,
 )

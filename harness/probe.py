@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.engine.batches import BATCHES
 from harness.engine.embedder import Embedder
@@ -66,6 +67,35 @@ class Probe:
 def points(count: int, width: int = WIDTH, seed: int = 0) -> Tensor:
     """Standard normal points (count, width) float32, the same for one seed."""
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+class WaitsForNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes operations whose shape, or whose answer to Python, depends on the numbers: a GPU stops for each of them.
+
+    torch.compile(fullgraph=True) lets the first kind pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
+        waits = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(function.tags)
+        if "aten.index.Tensor" in str(function):  # so tagged whatever it is given; only a mask makes it wait
+            masks = (i for i in arguments[1] if i is not None and i.dtype in (torch.bool, torch.uint8))
+            if next(masks, None) is not None:
+                self.seen.add("x[mask]")
+        elif waits:
+            self.seen.add(WAITING.get(function.overloadpacket.__name__, function.overloadpacket.__name__))
+        return function(*arguments, **(named or {}))
+
+
+#: How a student writes what torch calls otherwise.
+WAITING = {
+    "_local_scalar_dense": ".item(), or a tensor as an `if`'s condition",
+    "_unique2": "unique",
+    "equal": "torch.equal",
+}
 
 
 def degenerate_batches(width: int = WIDTH) -> dict[str, Batch]:

@@ -79,6 +79,7 @@ METHOD = Method(
 # It learns something (proxies, class weights, a boundary): make it a parameter, and say how fast it learns, in
 #   multiples of the network's rate. Example: methods/proxy_anchor.py.
 #       self.proxies = nn.Parameter(torch.randn(classes, embedding_size))
+#       from harness.method import Method, OwnParameters, Paper, Task
 #       METHOD: own=OwnParameters(lr=FloatDistribution(1, 1000, log=True), published_lr=100.0)
 # It remembers something (a memory, a moving average): a buffer that changes without a gradient. Example:
 #   methods/xbm.py.
