@@ -132,7 +132,7 @@ def _fit(
         begun = time.perf_counter()
         if hasattr(doors, "refresh"):
             doors.refresh(embedder.embed(inputs.test_batches(fold.train)), fold.train_labels.to(bench.device))
-        loss = _epoch(
+        loss = run_epoch(
             protocol.epoch_steps, batches, inputs, fold, embedder, objective, optimizer, views, bench
         )
         progress.training_seconds += time.perf_counter() - begun
@@ -151,7 +151,7 @@ def _fit(
             return
 
 
-def _epoch(
+def run_epoch(
     steps: int,
     batches: Iterator[Tensor],
     inputs: Inputs,
