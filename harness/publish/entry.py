@@ -17,7 +17,7 @@ from harness.publish.rows import Board
 from harness.publish.scores import STUDY, TUNED, VERDICT
 from harness.publish.shown import Shown
 from harness.publish.sizes import sized
-from harness.publish.tables import Cell, Column, Row, Table, metric_name, row_notes
+from harness.publish.tables import Cell, Column, Row, Table, metric_name, row_notes, widening_note
 from harness.record import Record, Run
 
 #: Sorts joined runs behind every fold.
@@ -34,6 +34,7 @@ def entry_facts(board: Board, record: Record, shown: Shown | None, sheet: str | 
         "flags": flags(record),
         "rank": words.rank(row["rank_low"], row["rank_high"]),
         "summary": list(_summary(board, row)),
+        "widening": widening_note([board]),
         "settings": settings_of(record),
         "agreement": spread_of_choices(record),
         "tunability": tunability(record),

@@ -1,7 +1,7 @@
 """Which losses of ours pytorch-metric-learning has, and how its constructors are told the same values.
 
-Data alone. Braces hold our hyperparameters, and `classes` and `embedding_size`, which the reader knows; `images` is
-the number of training images. A miner is named where the loss needs one to be ours.
+Data alone. Braces hold our hyperparameters, `classes` and `embedding_size` of the task, and `memory_size`, the number
+of images that a memory holds. A miner is named where the loss needs one to be ours.
 """
 
 from __future__ import annotations

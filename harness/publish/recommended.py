@@ -146,7 +146,9 @@ def snippet(record: Record) -> tuple[str, str] | None:
     values = {**record.published, **best_values(record)}
     told = {key: _python(value) for key, value in values.items()}
     told |= {"classes": "classes", "embedding_size": str(record.settings["embedding_size"])}
-    told |= {"memory_size": str(max(1, round(float(values.get("memory", 1.0)) * record.development.images)))}
+    # A memory is a share of a fold's training images.
+    images = record.development.images * (1 - 1 / int(record.settings["folds"]))
+    told |= {"memory_size": str(max(1, round(float(values.get("memory", 1.0)) * images)))}
     asked = {
         name for text in (equivalent.loss, equivalent.miner) for _, name, _, _ in Formatter().parse(text)
     }
