@@ -92,7 +92,7 @@ class WaitsForNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 #: How a student writes what torch calls otherwise.
 WAITING = {
-    "_local_scalar_dense": ".item(), or a tensor as an `if`'s condition",
+    "_local_scalar_dense": ".item(), or a tensor where Python wants a number (in an `if`, or as one position x[k])",
     "_unique2": "unique",
     "equal": "torch.equal",
 }
