@@ -81,8 +81,8 @@ METHOD = Method(
 #       self.proxies = nn.Parameter(torch.randn(classes, embedding_size))
 #       from harness.method import Method, OwnParameters, Paper, Task
 #       METHOD: own=OwnParameters(lr=FloatDistribution(1, 1000, log=True), published_lr=100.0)
-# It remembers something (a memory, a moving average): a buffer that changes without a gradient, one slot an image, since
-#   batches have no fixed length; positions are tensors made by torch.arange. Example: methods/xbm.py.
+# It remembers something (a memory, a moving average): a buffer that changes without a gradient, one slot an image,
+#   since batches have no fixed length; positions are tensors made by torch.arange. Example: methods/xbm.py.
 #       self.register_buffer("centre", torch.zeros(embedding_size))
 #       with torch.no_grad():
 #           self.centre.lerp_(x.mean(0), 0.1)
