@@ -193,7 +193,6 @@ class Campaign:
 
     def _record(self, entry: Entry, outcome: Outcome, test: TestRoles, watcher: Watcher) -> Record:
         """Make the entry's record and write it, unless it says less than the one that is there."""
-        dataset = self.dataset
         record, arrays = make_record(
             entry,
             outcome,
@@ -201,7 +200,7 @@ class Campaign:
             CellStore(self.places.cells),
             environment(self.device, self.threads, self.workers),
             self.trunk.note,
-            {"partial": dataset.partial, "shareable": dataset.shareable},
+            self.dataset,
         )
         if record.status == "complete" or self._written(entry) is None:
             write_record(self.places.results, record, arrays)

@@ -13,13 +13,13 @@ from harness.campaign.choosing import Finalist
 from harness.campaign.events import Entry, RepetitionDone, TrialDone
 from harness.campaign.outcome import Outcome
 from harness.campaign.properties import matched_scores, property_arrays
-from harness.campaign.shown import Read, names_of, page_arrays, pictures_of
+from harness.campaign.shown import names_of, page_arrays, pictures_of
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import published_values, search_space
 from harness.cell import Measurement, MeasurementResult, TrainingResult
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
-from harness.engine.inputs import open_store
+from harness.method import Method
 from harness.protocol import WORDS, distribution_json
 from harness.record import Finalist as FinalistScores
 from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
@@ -34,38 +34,20 @@ def make_record(
     store: CellStore,
     environment: Mapping[str, Any],
     backbone_note: str,
-    dataset_facts: Mapping[str, Any],
-    dataset: Dataset | None = None,
+    dataset: Dataset,
 ) -> tuple[Record, Arrays]:
-    """The record of an entry and its arrays (see `harness.record.write_record` for their form).
-
-    dataset: names the test images; without it pages say their positions alone.
-    """
+    """The record of an entry and its arrays (see `harness.record.write_record` for their form)."""
     tuned = [r for r in outcome.repetitions if r.kind == "tuned"]
     published = [r for r in outcome.repetitions if r.kind == "published"]
     method, protocol = entry.method, entry.protocol
     record = Record(
-        method=method.slug,
-        dataset=entry.dataset_slug,
         protocol=protocol.slug,
         status=outcome.status,
         why=outcome.why,
         published_why=outcome.published_why,
         key=entry.key,
-        method_title=method.title,
-        method_kind=method.kind,
-        method_source=method.source,
-        paper=PaperReference(**dataclasses.asdict(method.paper)),
-        caveat=method.caveat,
-        ranked=method.ranked,
-        dataset_name=entry.dataset,
-        dataset_title=entry.dataset_title,
-        split=entry.split,
-        content=entry.content,
-        recall_at=list(entry.recall_at),
-        development=Side(classes=entry.development[0], images=entry.development[1]),
-        test=Side(classes=entry.test[0], images=entry.test[1]),
-        test_classes=list(test.queries.class_names),
+        **_of_method(method),
+        **_of_dataset(entry, dataset),
         protocol_title=protocol.title,
         protocol_digest=entry.protocol_digest,
         settings=_settings(entry),
@@ -81,9 +63,36 @@ def make_record(
         environment=dict(environment),
         seconds=_seconds(outcome),
         command=entry.command,
-        **dataset_facts,
     )
     return record, _arrays(record, tuned, published, test, store, dataset)
+
+
+def _of_method(method: Method) -> dict[str, Any]:
+    return {
+        "method": method.slug,
+        "method_title": method.title,
+        "method_kind": method.kind,
+        "method_source": method.source,
+        "paper": PaperReference(**dataclasses.asdict(method.paper)),
+        "caveat": method.caveat,
+        "ranked": method.ranked,
+    }
+
+
+def _of_dataset(entry: Entry, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "dataset": entry.dataset_slug,
+        "dataset_name": entry.dataset,
+        "dataset_title": entry.dataset_title,
+        "split": entry.split,
+        "content": entry.content,
+        "partial": dataset.partial,
+        "shareable": dataset.shareable,
+        "recall_at": list(entry.recall_at),
+        "development": Side(classes=entry.development[0], images=entry.development[1]),
+        "test": Side(classes=entry.test[0], images=entry.test[1]),
+        "test_classes": list(dataset.test.class_names),
+    }
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def _arrays(
     published: Sequence[RepetitionDone],
     test: TestRoles,
     store: CellStore,
-    dataset: Dataset | None,
+    dataset: Dataset,
 ) -> Arrays:
     """Per-class sums of every metric for every run, all that the class bootstrap needs; and what pages show."""
     names = sorted(record.runs[0].metrics) if record.runs else []
@@ -230,7 +239,7 @@ def _of_first(
     names: Sequence[str],
     test: TestRoles,
     store: CellStore,
-    dataset: Dataset | None,
+    dataset: Dataset,
 ) -> Arrays:
     """What pages show of the first repetition: its first fold's embedding, and every fold at the validation's size.
 
@@ -244,22 +253,11 @@ def _of_first(
     page = page_arrays(measured[0], test, record.split)
     properties = property_arrays(measured[0]["embeddings"], labels, page["map_index"])
     page |= properties | {"matched_scores": np.stack(matched)}
-    if dataset is not None:
-        page |= names_of(dataset, page)
-    readers = _readers(record, test, dataset) if record.shareable else {}
-    return page | pictures_of(readers, record.split, page) if readers else page
-
-
-def _readers(record: Record, test: TestRoles, dataset: Dataset | None) -> Mapping[str, Read]:
-    """Where each role's pixels are: with the dataset, else in the role's store; nowhere where that has features."""
-    if dataset is not None:
-        return {role: images.pictures.read for role, images in dataset.roles.items() if role != "development"}
-    if not record.settings["train_backbone"]:
-        return {}
-    roles = (
-        {"test": test.queries} if test.gallery is None else {"test": test.queries, "gallery": test.gallery}
-    )
-    return {name: open_store(role.file).image for name, role in roles.items()}
+    page |= names_of(dataset, page)
+    if not dataset.shareable:
+        return page
+    readers = {role: images.pictures.read for role, images in dataset.roles.items() if role != "development"}
+    return page | pictures_of(readers, record.split, page)
 
 
 def _measurements(repetition: RepetitionDone) -> Iterable[Measurement]:
