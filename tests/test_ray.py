@@ -72,11 +72,11 @@ def plugin(folder: Path, name: str, body: str) -> Path:
 @pytest.fixture
 def nodes() -> Iterator[tuple[Any, Any]]:
     """A cluster of two nodes of one core each, and the second node."""
-    few = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    few: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     cluster = Nodes(initialize_head=True, head_node_args={**few, "include_dashboard": False})
     node = cluster.add_node(**few)
     yield cluster, node
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def rig_of(folder: Path, results: str, *methods: Any, plugins: tuple[Path, ...] = ()) -> Rig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.campaign.limits import UNLIMITED, LimitError, Limits, ended_before, limited
 from harness.campaign.store import CellStore
 from harness.cell import CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.discovery import load_method
@@ -17,6 +18,7 @@ from harness.engine.measuring import measure, measure_joined
 from harness.engine.sealing import SealedCurve
 from harness.engine.training import machines_fault, run_training
 from harness.errors import BenchmarkError
+from harness.method import Method
 
 Done = dict[str, CellResult]
 
@@ -56,10 +58,11 @@ Job = TrainJob | JoinJob
 
 @dataclass(frozen=True, eq=False)
 class Workplace:
-    """What every job of a campaign shares: the bench and the folder of the cell store."""
+    """What every job of a campaign shares: the bench, the folder of the cell store, and what a job may take."""
 
     bench: Bench
     cells: Path
+    limits: Limits = UNLIMITED
 
 
 def perform(job: Job, place: Workplace) -> Done:
@@ -72,22 +75,46 @@ def perform(job: Job, place: Workplace) -> Done:
         raise BenchmarkError(
             f"the file of method {method.name} changed while the campaign ran; start the same command again"
         )
-    curve = SealedCurve(place.bench, job.test) if job.sealed is not None and job.test is not None else None
-    result, embedder = run_training(job.training, method, place.bench, curve)
+    note = store.path(job.training.key).with_suffix(".ended")
+    if (ended := ended_before(note)) is not None:
+        note.unlink()
+        return {job.training.key: _keep(store, job.training, _ended(*ended, place))}
+    try:
+        with limited(place.limits, note):
+            result, measured, curve = _train(job, method, place.bench)
+    except LimitError as error:
+        result, measured, curve = _ended(str(error), "", place), None, None
     done: Done = {}
     if curve is not None and job.sealed is not None:
         curve.write(job.sealed)
-    if (
-        job.measurement is not None
-        and job.test is not None
-        and embedder is not None
-        and result.status != "nan"
-    ):
+    if measured is not None and job.measurement is not None:
         # The measurement is stored first: a training that is there while its measurement is not is run again.
-        measured = _measured(embedder, place.bench, job.test)
         done[job.measurement.key] = _keep(store, job.measurement, measured)
     done[job.training.key] = _keep(store, job.training, result)
     return done
+
+
+def _train(
+    job: TrainJob, method: Method, bench: Bench
+) -> tuple[TrainingResult, MeasurementResult | None, SealedCurve | None]:
+    """The training, its measurement where one is asked for and there is something to measure, and the sealed curve."""
+    curve = SealedCurve(bench, job.test) if job.sealed is not None and job.test is not None else None
+    result, embedder = run_training(job.training, method, bench, curve)
+    if job.measurement is None or job.test is None or embedder is None or result.status == "nan":
+        return result, None, curve
+    return result, _measured(embedder, bench, job.test), curve
+
+
+def _ended(reason: str, traceback: str, place: Workplace) -> TrainingResult:
+    """What is kept of a training that went beyond its limits where nobody else could say so."""
+    seconds = place.limits.seconds or 0.0
+    return TrainingResult(
+        status="failed",
+        seconds={"training": seconds, "evaluation": 0.0, "total": seconds},
+        device=place.bench.device,
+        error=f"LimitError: {reason}",
+        traceback=traceback,
+    )
 
 
 def _measured(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementResult:

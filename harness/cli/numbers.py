@@ -23,12 +23,16 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def hours(text: str) -> float:
-    """Reads a number of hours above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of hours above 0, such as 1.5")
-    return number
+def amount(unit: str) -> Callable[[str], float]:
+    """Reads a number of such units above 0."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a number of {unit} above 0, such as 1.5")
+        return number
+
+    return read

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness.cli.numbers import hours, whole
+from harness.cli.numbers import amount, whole
 from harness.discovery import method_names
 from harness.errors import RequestError
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "merge": "take the finished cells of other results folders: work of several machines joined",
     "sync": "complete the MLflow diary from the finished cells of every run",
     "ui": "the MLflow UI on these runs, on the loopback address",
+    "speed": "what this machine does: evaluation, input pipeline, training, objectives, each beside its limit",
     "doctor": "is everything here: packages, devices, data, weights, disk",
 }
 
@@ -86,6 +87,7 @@ def _parser(command: str) -> Parser:
         "merge": _merge,
         "sync": _sync,
         "ui": _ui,
+        "speed": _speed,
         "doctor": _doctor,
     }[command](parser)
     return parser
@@ -165,7 +167,21 @@ def _run(parser: Parser) -> None:
         metavar="N",
         help="trainings that share a GPU of a Ray cluster (default 1)",
     )
-    parser.add_argument("--max-hours", type=hours, metavar="H", help="start nothing new after so long")
+    parser.add_argument(
+        "--max-hours", type=amount("hours"), metavar="H", help="start nothing new after so long"
+    )
+    parser.add_argument(
+        "--max-cell-minutes",
+        type=amount("minutes"),
+        metavar="M",
+        help="a training that takes longer is ended and has failed",
+    )
+    parser.add_argument(
+        "--max-cell-gb",
+        type=amount("gigabytes"),
+        metavar="GB",
+        help="likewise one whose process takes more memory of its own",
+    )
     parser.add_argument(
         "--force",
         action="store_true",
@@ -282,6 +298,21 @@ def _ui(parser: Parser) -> None:
         "--port", type=whole(1, 65535), default=5000, metavar="N", help="of the page's address (default 5000)"
     )
     parser.add_argument("--results", metavar="DIR", default="results")
+
+
+def _speed(parser: Parser) -> None:
+    parser.add_argument(
+        "what", nargs="*", metavar="PART", help="evaluation, growth, input, training, steps; default: all"
+    )
+    parser.add_argument("--rounds", type=whole(1), default=5, metavar="N", help="alternating rounds (default 5)")
+    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast")
+    parser.add_argument("--embeddings", type=whole(1000), metavar="N", help="how many are scored (default 20000)")
+    parser.add_argument("--dataset", metavar="NAME", help="default: photographs where they are, else glyphs")
+    parser.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
+    parser.add_argument("--methods", default="all", metavar="A,B", help="whose objectives (default all)")
+    parser.add_argument("--threads", type=whole(1), default=1, metavar="N", help="of the arithmetic (default 1)")
+    _places(parser)
+    _json(parser)
 
 
 def _doctor(parser: Parser) -> None:

@@ -18,6 +18,7 @@ from harness.campaign.campaign import Campaign, Watchers
 from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
 from harness.campaign.jobs import Job, Workplace
+from harness.campaign.limits import Limits
 from harness.campaign.prepare import prepare
 from harness.cli.boards import board_text, readme_of
 from harness.cli.diary import close_diary, open_diary
@@ -87,7 +88,7 @@ def _work(
         )  # fmt: skip
         diary = open_diary(settings) if request.tracker == "mlflow" else None
         watchers = Watchers([terminal, *([diary] if diary else [])])
-        executor = executor_for(Workplace(bench, campaign.places.cells))
+        executor = executor_for(Workplace(bench, campaign.places.cells, _limits(request)))
         campaign = replace(campaign, workers=executor.slots)
 
         def lost(job: Job, why: str) -> None:
@@ -116,12 +117,22 @@ def _executor(
     request: argparse.Namespace, campaign: Campaign, settings: Settings
 ) -> Callable[[Workplace], Executor]:
     """What makes the executor once there is a workplace. Raises RequestError where it cannot be had."""
-    kind = request.executor or ("processes" if campaign.workers > 1 else "local")
+    limits = _limits(request)
+    kind = request.executor or ("processes" if campaign.workers > 1 or limits else "local")
+    if limits and kind == "local":
+        raise RequestError(
+            "limits of a cell need worker processes: leave --executor local out, or the limits"
+        )
     if kind == "ray":
         return _ray_executor(request, campaign, settings)
     if kind == "local":
         return LocalExecutor
     return lambda place: ProcessExecutor(place, campaign.workers)
+
+
+def _limits(request: argparse.Namespace) -> Limits:
+    minutes, gb = request.max_cell_minutes, request.max_cell_gb
+    return Limits(None if minutes is None else 60 * minutes, gb)
 
 
 def _ray_executor(
