@@ -50,7 +50,8 @@ def made_entry(record: Record) -> Entry:
             searches=max(len(record.searches), 1),
         ),
         protocol_digest=record.protocol_digest, dataset=record.dataset_name, dataset_slug=record.dataset,
-        dataset_title=record.dataset_title, split=record.split, content=record.content, recall_at=tuple(record.recall_at),
+        dataset_title=record.dataset_title, split=record.split, content=record.content,
+        recall_at=tuple(record.recall_at),
         development=(record.development.classes, record.development.images),
         test=(record.test.classes, record.test.images), command=record.command,
     )  # fmt: skip
