@@ -1,19 +1,12 @@
-"""What this machine does, each figure beside its limit, measured in one run.
-
-Speeds of a shared machine change from minute to minute, so what is compared runs in alternating rounds and only
-ratios within a round are trusted.
-"""
+"""Evaluation beside its limits: exact metrics of embeddings, a bare search for neighbours, a product of all pairs."""
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
 import faiss
 import numpy as np
@@ -22,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.metrics import score
+from harness.speed.rounds import Figure, Work, compared
 
 #: K of the Recall@K that is measured: those of Stanford Online Products.
 RECALL_AT = (1, 10, 100, 1000)
@@ -32,39 +26,28 @@ NOISE = 1.45
 BLOCK = 1024
 
 
-def evaluation_ratios(n: int, d: int, rounds: int) -> list[dict[str, Any]]:
-    """Time of our exact evaluation beside its limits, as rows in the order in which each round measured them.
+def evaluation_figures(n: int, d: int, rounds: int) -> list[Figure]:
+    """Our exact evaluation and, beside it, what it is measured against.
 
-    n, d: embeddings and dimensions of one set of queries that is its own gallery. rounds: at least 1.
-    A row has `what`, `seconds` (median), and `ratio`, `low`, `high`: its time over that of our whole evaluation, the
-    median and the extremes over rounds; above 1 means that ours is faster. Compared are MAP@R without the large K, the
-    bare search of faiss for as many neighbours as MAP@R needs, the product of all pairs in blocks, and
+    n, d: embeddings and dimensions of one set of queries that is its own gallery. Compared are MAP@R without the large
+    K, the bare search of faiss for as many neighbours as MAP@R needs, the product of all pairs in blocks, and
     pytorch-metric-learning's AccuracyCalculator where it is installed. All use torch's number of threads on a CPU.
     """
     embeddings, labels = clustered(n, d)
-    work = _contestants(embeddings, labels)
-    seconds: dict[str, list[float]] = {name: [] for name in work}
     with _faiss_threads(torch.get_num_threads()):
-        for _ in range(rounds):
-            for name, run in work.items():
-                seconds[name].append(_timed(run))
-    ours = next(iter(seconds.values()))
-    rows = []
-    for name, times in seconds.items():
-        ratios = [time / own for time, own in zip(times, ours, strict=True)]
-        facts = {"ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
-        rows.append({"what": name, "seconds": statistics.median(times), **facts})
-    return rows
+        return compared(_contestants(embeddings, labels), rounds)
 
 
 def evaluation_growth(sizes: Sequence[int], d: int) -> list[dict[str, float]]:
-    """Rows `n`, `seconds` and `megabytes` (2**20 bytes, peak above the embeddings) of our evaluation at each size."""
+    """Rows `n`, `cpu_seconds` and `megabytes` (2**20 bytes, peak above the embeddings) of our evaluation."""
     rows = []
     for n in sizes:
         embeddings, labels = clustered(n, d)
         with _peak() as peak:
-            seconds = _timed(partial(score, embeddings, labels, recall_at=RECALL_AT))
-        rows.append({"n": n, "seconds": seconds, "megabytes": peak[0] / 2**20})
+            began = time.process_time()
+            score(embeddings, labels, recall_at=RECALL_AT)
+            seconds = time.process_time() - began
+        rows.append({"n": n, "cpu_seconds": seconds, "megabytes": peak[0] / 2**20})
     return rows
 
 
@@ -78,13 +61,13 @@ def clustered(n: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.normalize(centres[labels] + noise), labels
 
 
-def _contestants(embeddings: Tensor, labels: Tensor) -> dict[str, Callable[[], object]]:
+def _contestants(embeddings: Tensor, labels: Tensor) -> dict[str, Work]:
     """What is measured, by its name; the first is what the others are compared with."""
     # A query, and as many others as its class can hold.
     k = int(np.bincount(labels.numpy()).max())
     index = faiss.IndexFlatIP(embeddings.shape[1])
     index.add(embeddings.numpy())
-    work: dict[str, Callable[[], object]] = {
+    work: dict[str, Work] = {
         "every metric and Recall@1,10,100,1000": lambda: score(embeddings, labels, recall_at=RECALL_AT),
         "every metric and Recall@1": lambda: score(embeddings, labels),
         f"faiss IndexFlatIP, search for {k}": lambda: index.search(embeddings.numpy(), k),
@@ -105,12 +88,6 @@ def _product(embeddings: Tensor) -> None:
     for start in range(0, len(embeddings), BLOCK):
         rows = embeddings[start : start + BLOCK]
         torch.mm(rows, embeddings.T, out=block[: len(rows)])
-
-
-def _timed(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 @contextmanager
