@@ -1,14 +1,15 @@
-"""Opening a database of MLflow: one program at a time, and without its chatter."""
+"""Opening a database of MLflow: made whole or not at all, one program at a time, and without its chatter."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
+
+SQLITE = "sqlite:///"
 
 
 @contextmanager
@@ -25,10 +26,23 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def schema_lock(uri: str) -> AbstractContextManager[Any]:
-    """Hold while a database file is opened: two programs that make its tables at once would break each other."""
-    if not uri.startswith("sqlite:///"):
-        return nullcontext()
-    file = Path(uri.removeprefix("sqlite:///"))
+def make_database(uri: str, make: Callable[[str], None]) -> None:
+    """Have the database file at a `sqlite:///` address; other addresses are left alone.
+
+    MLflow makes its tables in many steps, and a program that is killed between two of them, or that meets another one
+    there, leaves a file which MLflow refuses for ever. So one program at a time makes them, aside: the file appears
+    under its name when it is whole.
+    make: called with the address of the file aside.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    file = Path(uri.removeprefix(SQLITE))
     file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(file.with_name(file.name + ".lock"))
+    with FileLock(file.with_name(f"{file.name}.lock")):
+        if file.exists():
+            return
+        aside = file.with_name(f"{file.name}.unfinished")
+        for left in file.parent.glob(f"{aside.name}*"):
+            left.unlink()
+        make(f"{SQLITE}{aside}")
+        aside.replace(file)

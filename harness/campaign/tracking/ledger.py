@@ -31,7 +31,7 @@ from mlflow.tracking.client import MlflowClient  # noqa: E402
 
 from harness.campaign.events import Entry  # noqa: E402
 from harness.campaign.tracking.attachments import attach  # noqa: E402
-from harness.campaign.tracking.database import quiet, schema_lock  # noqa: E402
+from harness.campaign.tracking.database import make_database, quiet  # noqa: E402
 from harness.campaign.tracking.experiment import experiment_name, experiment_tags  # noqa: E402
 from harness.campaign.tracking.pages import (  # noqa: E402
     ENTRY,
@@ -78,7 +78,8 @@ class Ledger:
         self._latest = 0
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Known]] = {}
-        with quiet(), schema_lock(uri):
+        with quiet():
+            make_database(uri, open_once)
             self._client = MlflowClient(tracking_uri=uri)
 
     def forget(self) -> None:
@@ -260,6 +261,11 @@ def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
         )
         for context in contexts
     ]
+
+
+def open_once(uri: str) -> None:
+    """Make the tables at an address where there are none."""
+    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
 def milliseconds(seconds: float) -> int:
