@@ -48,7 +48,8 @@ def rows_of(record: Record, arrays: Arrays) -> Iterator[dict[str, Any]]:
         yield tuned
         return
     yield tuned | _scores(record, arrays, TUNED)
-    if record.published_runs:
+    # Without ranges the published values are the tuned ones: one row says it.
+    if record.published_runs and record.space:
         counts = {"variant": PUBLISHED, "repetitions": _count(record.published_runs), "searches": 0}
         yield facts | counts | {"flags": ""} | _scores(record, arrays, PUBLISHED)
 
