@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRY_POINTS = "dml_benchmark.methods"
+BRIDGE = "pml:"
 
 Value = TypeVar("Value")
 
@@ -42,6 +43,11 @@ Value = TypeVar("Value")
 def method_names(plugins: Sequence[Path] = ()) -> list[str]:
     """Names of all methods: ours, those of installed packages and those of the plugin files, sorted."""
     return sorted(_method_places(plugins))
+
+
+def bridged_names() -> list[str]:
+    """Names of the losses of another library that can be methods; `all` does not mean them."""
+    return _bridge().pml_names()  # type: ignore[no-any-return]
 
 
 def protocol_names() -> list[str]:
@@ -61,11 +67,13 @@ def dataset_names() -> list[str]:
 
 # -- loading -------------------------------------------------------------------------------------------------
 def load_method(name: str, plugins: Sequence[Path] = ()) -> Method:
-    """The method called `name` (`ms`, `xbm(ms)`), with its `name` and `source` set.
+    """The method called `name` (`ms`, `xbm(ms)`, `pml:NCALoss`), with its `name` and `source` set.
 
     Raises RequestError for an unknown name, with the nearest one, and for a file that holds no method.
     """
     outer, inner = _parts(name)
+    if outer.startswith(BRIDGE) and inner is None:
+        return _bridge().pml_method(outer)  # type: ignore[no-any-return]
     places = _method_places(plugins)
     if outer not in places:
         raise _unknown("method", outer, list(places))
@@ -111,7 +119,7 @@ def select_methods(text: str, plugins: Sequence[Path] = ()) -> list[Method]:
         if part == "all":
             found = known
         elif re.search(r"[*?\[]", part):
-            found = fnmatch.filter(known, part)
+            found = fnmatch.filter(bridged_names() if part.startswith(BRIDGE) else known, part)
         else:
             found = [part]
         if not found:
@@ -206,6 +214,10 @@ def _method_places(plugins: Sequence[Path]) -> dict[str, str | Path]:
             )
         places[name] = place
     return places
+
+
+def _bridge() -> ModuleType:  # imports torch and optuna, which names alone do not need
+    return importlib.import_module("harness.bridges.pml")
 
 
 def _imported(name: str, place: str | Path) -> ModuleType:

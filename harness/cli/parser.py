@@ -15,7 +15,7 @@ RUN = "run"
 COMMANDS = {
     RUN: "tune, repeat and measure methods on a dataset (the default; the word may be left out)",
     "plan": "what a run would do: cells done and to do, and their cost; trains nothing",
-    "list": "methods, datasets, backbones or protocols, and what is missing to run them",
+    "list": "methods, pml (another library's losses), datasets, backbones or protocols, and what is missing",
     "leaderboard": "draw LEADERBOARD.md and the site again from the records",
     "evaluate": "score embeddings from a file (.npz or .safetensors)",
     "place": "where a method of yours lands among the recorded entries; runs what is missing",
@@ -199,7 +199,7 @@ def _run(parser: Parser) -> None:
 
 
 def _list(parser: Parser) -> None:
-    what = ("methods", "datasets", "backbones", "protocols")
+    what = ("methods", "pml", "datasets", "backbones", "protocols")
     parser.add_argument("what", choices=what, metavar="|".join(what))
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"

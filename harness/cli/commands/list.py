@@ -14,6 +14,7 @@ from harness.cli.main import show
 from harness.cli.settings import Settings, read_settings
 from harness.data import load_dataset
 from harness.discovery import (
+    bridged_names,
     dataset_names,
     load_dataset_source,
     load_method,
@@ -31,6 +32,8 @@ def main(request: argparse.Namespace) -> int:
     settings = read_settings(request.data, request.cache, request.results)
     if request.what == "methods":
         rows = methods(tuple(Path(p).resolve() for p in request.plugin))
+    elif request.what == "pml":
+        rows = [_method(load_method(name)) for name in bridged_names()]
     else:
         rows = {"datasets": datasets, "protocols": protocols, "backbones": backbones}[request.what](settings)
     show(rows, _text(rows), request.json)
