@@ -89,7 +89,6 @@ def test_only_tables_and_numbers_know_no_torch() -> None:
             "optuna",
             {"harness.campaign.tuning", "harness.check", "harness.bridges.pml", "harness.bridges.pml_losses"},
         ),
-        ("pytorch_metric_learning", {"harness.bridges.pml"}),
         ("ray", {"harness.campaign.ray_executor"}),
         ("argparse", None),
     ],
