@@ -71,6 +71,8 @@ WRONG = [
     (["--dataset", "cub", "--data", "/nowhere"], 3, "/nowhere", "--data"),
     (["plann"], 2, "plann", "plan"),
     (["plan", "--methods", "mss"], 2, "mss", "ms"),
+    (["help"], 2, "help", "did you mean --help"),
+    (["--version"], 2, "--version", "see run_benchmark.py --help"),
     (["ms,xbm"], 2, "ms,xbm", "--methods ms,xbm"),
     (["list"], 2, "methods|", "list --help"),
     (["list", "method"], 2, "method", "methods"),
