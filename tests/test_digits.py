@@ -40,7 +40,9 @@ def study() -> Protocol:
 
 def features() -> Protocol:
     frozen = load_protocol("frozen").with_backbone("convnet", None)
-    return dataclasses.replace(frozen, embedding_size=16, lr=1e-2, lr_range=None, resize=32, size=32, **LENGTH)
+    return dataclasses.replace(
+        frozen, embedding_size=16, lr=1e-2, lr_range=None, resize=32, size=32, **LENGTH
+    )
 
 
 # (kind, method) -> validation MAP@R before training and after each epoch, and the mean loss of each epoch.

@@ -81,7 +81,8 @@ WHOLE = Protocol(
 #: Another value for every field that can change a number.
 OTHER: dict[str, Any] = {
     "backbone": "resnet50", "weights": "52deb474", "embedding_size": 64, "train_backbone": False,
-    "freeze_batchnorm": True, "resize": 300, "size": 200, "size_of_weights": True, "train_view": "whole", "test_view": "whole",
+    "freeze_batchnorm": True, "resize": 300, "size": 200, "size_of_weights": True, "train_view": "whole",
+    "test_view": "whole",
     "crop_area": (0.2, 1.0), "crop_ratio": (0.8, 1.33), "flip": False, "jitter_shift": 1.0, "jitter_scale": (0.8, 1.1),
     "jitter_rotation": 5.0, "batch_size": 64, "images_per_class": 2, "method_sets_images_per_class": False,
     "batches": "draws", "optimizer": "rmsprop", "lr": 2e-4, "momentum": 0.5, "weight_decay": 0.0,

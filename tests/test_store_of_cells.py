@@ -14,8 +14,9 @@ from harness.cell import Measurement, MeasurementResult, Training, TrainingResul
 
 def training(**changes: object) -> Training:
     cell = Training(
-        "quick", "ab" * 32, "glyphs", "cd" * 32, "12" * 32, (1, 2), "", "ms", "ef" * 32, {"alpha": 2.0, "lr": 1e-3}, 0, 1
-    )
+        "quick", "ab" * 32, "glyphs", "cd" * 32, "12" * 32, (1, 2), "", "ms", "ef" * 32,
+        {"alpha": 2.0, "lr": 1e-3}, 0, 1,
+    )  # fmt: skip
     return dataclasses.replace(cell, **changes)  # type: ignore[arg-type]
 
 
