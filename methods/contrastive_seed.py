@@ -16,12 +16,14 @@ from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
 from harness.method import Method, Paper, Task
-from methods._pairs import PairLoss, masked_sum
+from methods._pairs import PairLoss
 
 
 def contrastive_on_similarities(s: Tensor, positive: Tensor, negative: Tensor, *, margin: float) -> Tensor:
     """s (B, R) cosine, positive and negative (B, R) bool -> ()."""
-    return (masked_sum(1 - s, positive) + masked_sum(s, negative & (s > margin))).mean()
+    # Σ_p (1 - s_ip) + Σ_n s_in, in one pass over the pairs, which are many where there is a memory.
+    signs = (negative & (s > margin)).to(s.dtype) - positive.to(s.dtype)
+    return (positive.sum() + (signs * s).sum()) / len(s)
 
 
 def build(task: Task, *, margin: float = 0.5) -> nn.Module:

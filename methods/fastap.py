@@ -22,8 +22,7 @@ from methods._pairs import PairLoss, mean_where, squared
 
 def fast_ap(d2: Tensor, positive: Tensor, negative: Tensor, *, bins: int) -> Tensor:
     """d2 (B, R) squared distances, positive and negative (B, R) bool -> ()."""
-    of_positives = soft_histograms(d2, positive, low=0.0, high=4.0, bins=bins)
-    of_negatives = soft_histograms(d2, negative, low=0.0, high=4.0, bins=bins)
+    of_positives, of_negatives = soft_histograms(d2, (positive, negative), low=0.0, high=4.0, bins=bins)
     positives_so_far = of_positives.cumsum(1)
     all_so_far = (of_positives + of_negatives).cumsum(1)
     some = all_so_far > 0  # an empty running sum has nothing above the line either

@@ -23,9 +23,10 @@ from methods._pairs import PairLoss
 def histogram(s: Tensor, positive: Tensor, negative: Tensor, *, bins: int) -> Tensor:
     """s (B, R) cosine, positive and negative (B, R) bool -> ()."""
     # Each pair of the batch stands here in both orders, which changes neither share.
+    masks = (positive, negative)
     of_positives, of_negatives = (
-        soft_histograms(s, mask, low=-1.0, high=1.0, bins=bins).sum(0) / mask.sum().clamp_min(1)
-        for mask in (positive, negative)
+        of_rows.sum(0) / mask.sum().clamp_min(1)
+        for of_rows, mask in zip(soft_histograms(s, masks, low=-1.0, high=1.0, bins=bins), masks, strict=True)
     )
     return (of_negatives * of_positives.cumsum(0)).sum()
 

