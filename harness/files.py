@@ -1,9 +1,13 @@
-"""Files that are either the old one or the new one, whole."""
+"""Files that are either the old one or the new one, whole; and arrays from files that may not be whole."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from harness.errors import BenchmarkError
 
@@ -23,3 +27,10 @@ def replace_file(path: Path, content: bytes) -> None:
             f"{path} cannot be written: {error.strerror}. Make room or choose another place with --results or "
             "--cache; what was finished is kept, and the same command goes on"
         ) from error
+
+
+def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Every array of a file; nothing is unpickled. On a damaged one zipfile, zlib and numpy each raise their own."""
+    # Opened here, because numpy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

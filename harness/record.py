@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import RequestError
-from harness.files import replace_file
+from harness.files import read_npz, replace_file
 from harness.thumbnails import add_thumbnails
 
 SCHEMA = 1
@@ -214,8 +214,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays beside a record's JSON at `path`. Raises RequestError naming the file."""
     file = path.with_suffix(".npz")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return read_npz(file)
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise RequestError(
             f"{file}: cannot be read ({error}); run the entry again, or remove the record"

@@ -16,7 +16,7 @@ from filelock import FileLock
 from PIL import Image
 
 from harness.errors import RequestError
-from harness.files import replace_file
+from harness.files import read_npz, replace_file
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -51,8 +51,8 @@ def read_thumbnails(folder: Path) -> dict[str, Pixels]:
     if not file.exists():
         return {}
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(zip(arrays["ids"].tolist(), arrays["images"], strict=True))
+        arrays = read_npz(file)
+        return dict(zip(arrays["ids"].tolist(), arrays["images"], strict=True))
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise RequestError(f"{file}: cannot be read ({error}); remove it and run an entry again") from None
 
@@ -60,11 +60,15 @@ def read_thumbnails(folder: Path) -> dict[str, Pixels]:
 def add_thumbnails(folder: Path, found: Mapping[str, Pixels], lock: Path) -> None:
     """Add thumbnails to those of `folder`; the file is replaced whole, and only when there is something new.
 
+    A file that a crash has damaged is made anew, without the thumbnails of other entries.
     lock: a file that keeps two commands from writing over each other.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        kept = read_thumbnails(folder)
+        try:
+            kept = read_thumbnails(folder)
+        except RequestError:
+            kept = {}
         if found.keys() <= kept.keys():
             return
         together = kept | dict(found)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from harness.cell import STATUSES, Cell, CellResult, MeasurementResult, Training, TrainingResult
 from harness.errors import DamagedError
-from harness.files import replace_file
+from harness.files import read_npz, replace_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +64,7 @@ class CellStore:
         """The arrays of a measurement. Raises DamagedError, and forgets the cell, where they cannot be read."""
         file = self.path(key).with_suffix(".npz")
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            return read_npz(file)
         except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
             self.drop(key)
             raise DamagedError(
