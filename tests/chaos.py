@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.chaos_rig import (
+    DATASETS,
     DONE,
     FAILED,
     PATIENCE,
@@ -38,7 +39,7 @@ BLOWS = 3
 @pytest.fixture(scope="session")
 def wholes(tmp_path_factory: pytest.TempPathFactory) -> list[Whole]:
     """One uninterrupted campaign a dataset."""
-    return [make_whole(tmp_path_factory.mktemp(dataset), dataset) for dataset in ("glyphs", "folder")]
+    return [make_whole(tmp_path_factory.mktemp(dataset), dataset) for dataset in DATASETS]
 
 
 # -- signals -----------------------------------------------------------------------------------------------------------
@@ -52,12 +53,12 @@ def survive(whole: Whole, folder: Path, kind: str, chance: random.Random, more: 
     place = whole.beside(folder, fresh_cache=chance.random() < 0.3)
     hits = 0
     for _ in range(BLOWS):
-        process = place.start(whole.dataset, *more)
+        process = place.start(*more)
         try:
             process.communicate(timeout=chance.uniform(0.15, 1.0) * whole.seconds)
         except subprocess.TimeoutExpired:
             hits += strike(process, kind, chance)
-    place.finish(whole.dataset)
+    place.finish()
     assert numbers(place.results) == whole.records
     shutil.rmtree(folder)
     return hits
@@ -91,14 +92,14 @@ def fill_the_disk(whole: Whole, folder: Path, kilobytes: int) -> bool:
     """A campaign on a disk of that size, which is then made larger. Returns whether the disk was too small."""
     with small_disk(folder, kilobytes) as enlarge:
         place = whole.beside(folder)
-        process = place.start(whole.dataset)
+        process = place.start()
         said, _ = process.communicate(timeout=PATIENCE)
         if process.returncode != DONE:
             assert process.returncode in (1, 2), said
             assert "Traceback" not in said, said
             assert "No space left on device" in said and "--results" in said, said
         enlarge()
-        place.finish(whole.dataset)
+        place.finish()
         assert numbers(place.results) == whole.records
     return process.returncode != DONE
 
@@ -110,32 +111,44 @@ def test_a_full_disk(wholes: Sequence[Whole], tmp_path: Path) -> None:
     assert any(full)
 
 
-def damage_and_finish(whole: Whole, folder: Path, chance: random.Random) -> int:
-    """Damage files of finished work, as a crash of the machine may leave them; the command makes them again."""
-    place = whole.beside(folder)
-    shutil.copytree(whole.place.results, place.results)
-    folders = (place.results / ".work", place.results / "records")
-    files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file() and p.stat().st_size)
-    kinds = {p.suffix: [q for q in files if q.suffix == p.suffix] for p in files}
-    chosen = {
-        path for some in kinds.values() for path in chance.sample(some, min(len(some), chance.randint(1, 3)))
-    }
-    for path in sorted(chosen):
+def damage_some(results: Path, chance: random.Random) -> int:
+    """Damage one to three files of every kind, as a crash of the machine may leave them. Returns how many.
+
+    Without their records entries are worked off again from cells and journals, so most of those go.
+    """
+    files = sorted(
+        path
+        for folder in (results / ".work", results / "records")
+        for path in folder.rglob("*")
+        if path.is_file() and path.stat().st_size
+    )
+    kinds: dict[str, list[Path]] = {}
+    for path in files:
+        kinds.setdefault(path.suffix, []).append(path)
+    chosen = [p for some in kinds.values() for p in chance.sample(some, min(len(some), chance.randint(1, 3)))]
+    for path in chosen:
         print("  ", damage(path, chance))
-    # Without their records entries are worked off again, from cells and journals.
-    for record in (place.results / "records").rglob("*.json"):
+    for record in sorted((results / "records").rglob("*.json")):
         if chance.random() < 0.7:
             record.unlink()
-    finish_damaged(place, whole.dataset)
-    assert numbers(place.results) == whole.records
-    shutil.rmtree(folder)
     return len(chosen)
 
 
-def finish_damaged(place: Place, dataset: str) -> None:
+def damage_and_finish(whole: Whole, folder: Path, chance: random.Random) -> int:
+    """Damage files of finished work; the command makes them again. Returns how many."""
+    place = whole.beside(folder)
+    shutil.copytree(whole.place.results, place.results)
+    damaged = damage_some(place.results, chance)
+    finish_damaged(place)
+    assert numbers(place.results) == whole.records
+    shutil.rmtree(folder)
+    return damaged
+
+
+def finish_damaged(place: Place) -> None:
     """Until it is done: what is found damaged late leaves its entry incomplete, and the same command goes on."""
     for _ in range(8):
-        process = place.start(dataset)
+        process = place.start()
         said, _ = process.communicate(timeout=PATIENCE)
         if process.returncode == DONE:
             return
@@ -154,22 +167,23 @@ def test_damaged_files(wholes: Sequence[Whole], tmp_path: Path) -> None:
     print(f"{damaged} files damaged in {MOMENTS} campaigns, no failure")
 
 
-def cut_the_journal(whole: Whole, folder: Path, chance: random.Random) -> None:
-    """A study's journal cut anywhere and the last cells gone, as if the machine had crashed in the search."""
-    place = whole.beside(folder)
-    shutil.copytree(whole.place.results, place.results)
-    shutil.rmtree(place.results / "records")
-    journals = sorted((place.results / ".work" / "studies").glob("*.journal"))
+def cut_journals(results: Path, chance: random.Random) -> None:
+    """Studies' journals cut anywhere and the last cells gone, as if the machine had crashed in the search."""
+    shutil.rmtree(results / "records")
+    journals = sorted((results / ".work" / "studies").glob("*.journal"))
     assert journals
     for journal in journals:
         os.truncate(journal, chance.randrange(journal.stat().st_size))
-    cells = sorted(
-        (place.results / ".work" / "cells").rglob("*.json"), key=lambda path: path.stat().st_mtime_ns
-    )
+    cells = sorted((results / ".work" / "cells").rglob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     for cell in cells[chance.randrange(len(cells)) :]:
         cell.unlink()
-    said = place.finish(whole.dataset)
-    assert "Traceback" not in said
+
+
+def cut_and_finish(whole: Whole, folder: Path, chance: random.Random) -> None:
+    place = whole.beside(folder)
+    shutil.copytree(whole.place.results, place.results)
+    cut_journals(place.results, chance)
+    assert "Traceback" not in place.finish()
     assert numbers(place.results) == whole.records
     shutil.rmtree(folder)
 
@@ -178,7 +192,7 @@ def test_a_journal_cut_anywhere(wholes: Sequence[Whole], tmp_path: Path) -> None
     for number in range(MOMENTS):
         seed = random.randrange(2**31)
         print(f"journal: seed {seed}")
-        cut_the_journal(wholes[number % 2], tmp_path / str(seed), random.Random(seed))
+        cut_and_finish(wholes[number % 2], tmp_path / str(seed), random.Random(seed))
     print(f"journals cut in {MOMENTS} campaigns, no failure")
 
 
@@ -188,11 +202,11 @@ def test_a_journal_cut_anywhere(wholes: Sequence[Whole], tmp_path: Path) -> None
 def run_twice_at_once(whole: Whole, folder: Path, chance: random.Random) -> None:
     """Two identical commands, the first perhaps killed: nothing runs twice, nothing is lost."""
     place = whole.beside(folder)
-    first = place.start(whole.dataset)
+    first = place.start()
     killed = chance.random() < 0.5
     with contextlib.suppress(subprocess.TimeoutExpired):
         first.communicate(timeout=chance.uniform(0.0, 0.3) * whole.seconds)
-    second = place.start(whole.dataset)
+    second = place.start()
     if killed:
         try:
             first.communicate(timeout=chance.uniform(0.3, 0.9) * whole.seconds)
@@ -223,11 +237,11 @@ def test_the_clock_set_back(wholes: Sequence[Whole], tmp_path: Path) -> None:
     for number in range(max(2, MOMENTS // 5)):
         whole = wholes[number % 2]
         place = whole.beside(tmp_path / str(number))
-        process = place.start(whole.dataset)
+        process = place.start()
         try:
             process.communicate(timeout=random.uniform(0.4, 0.9) * whole.seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-        place.finish(whole.dataset, before=("faketime", "-m", "-f", "-2d"))
+        place.finish(before=("faketime", "-m", "-f", "-2d"))
         assert numbers(place.results) == whole.records

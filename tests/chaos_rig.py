@@ -28,14 +28,20 @@ PATIENCE = 900
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
-def draw_images(folder: Path) -> Path:
-    """A second dataset: eight classes of coloured shapes, twelve images each."""
+DATASETS = ("discs", "bars")
+
+
+def draw_images(folder: Path, shape: str) -> Path:
+    """A small dataset: eight classes of coloured shapes, twelve images each."""
     for label in range(8):
+        colours = random.Random(f"{shape} {label}")
         chance = random.Random(label)
         for number in range(12):
-            image = Image.new("RGB", (40, 32), tuple(chance.randrange(256) for _ in range(3)))
-            corner, size = (chance.randrange(16), chance.randrange(12)), 6 + 2 * label
-            ImageDraw.Draw(image).ellipse((*corner, corner[0] + size, corner[1] + size), fill="white")
+            image = Image.new("RGB", (40, 32), tuple(colours.randrange(200) for _ in range(3)))
+            x, y, size = chance.randrange(16), chance.randrange(12), 6 + 2 * label
+            box = (x, y, x + size, y + (size if shape == "discs" else 3))
+            draw = ImageDraw.Draw(image)
+            (draw.ellipse if shape == "discs" else draw.rectangle)(box, fill="white")
             (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
             image.save(folder / f"class{label}" / f"{number}.png")
     return folder
@@ -43,31 +49,29 @@ def draw_images(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """One results folder, the cache and the images of the second dataset."""
+    """One results folder, the cache and the images."""
 
     results: Path
     cache: Path
     images: Path
 
-    def command(self, dataset: str, *more: str) -> list[str]:
-        """The command for one of the datasets, `glyphs` or `folder`."""
-        source = f"folder:{self.images}" if dataset == "folder" else dataset
+    def command(self, *more: str) -> list[str]:
         return [
-            sys.executable, str(ROOT / "run_benchmark.py"), "--methods", METHODS, "--dataset", source, "--protocol",
-            "smoke", "--set", "trials=4", "--set", "epoch_steps=5", "--results", str(self.results), "--cache",
-            str(self.cache), "--workers", "2", "--tracker", "none", *more,
+            sys.executable, str(ROOT / "run_benchmark.py"), "--methods", METHODS, "--dataset", f"folder:{self.images}",
+            "--protocol", "smoke", "--set", "trials=4", "--results", str(self.results), "--cache", str(self.cache),
+            "--workers", "2", "--tracker", "none", *more,
         ]  # fmt: skip
 
-    def start(self, dataset: str, *more: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    def start(self, *more: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
         # A session of its own, so that a signal reaches whom it is meant for.
         return subprocess.Popen(
-            [*before, *self.command(dataset, *more)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [*before, *self.command(*more)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    def finish(self, dataset: str, *more: str, before: Sequence[str] = ()) -> str:
+    def finish(self, *more: str, before: Sequence[str] = ()) -> str:
         """Run the command to its end, which must be a good one; what it said."""
-        process = self.start(dataset, *more, before=before)
+        process = self.start(*more, before=before)
         said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == DONE, said
         return said
@@ -96,7 +100,6 @@ def numbers(results: Path) -> dict[str, Any]:
 class Whole:
     """An uninterrupted campaign on one dataset: its place, its records' numbers and how long it took."""
 
-    dataset: str
     place: Place
     records: dict[str, Any]
     seconds: float
@@ -107,14 +110,17 @@ class Whole:
         )
 
 
-def make_whole(folder: Path, dataset: str) -> Whole:
-    place = Place(folder / "results", folder / "cache", draw_images(folder / "images"))
+def make_whole(folder: Path, shape: str) -> Whole:
+    place = Place(folder / "results", folder / "cache", draw_images(folder / shape, shape))
+    place.finish()
+    shutil.rmtree(place.results)
+    # Timed with a warm cache, as the runs that are cut will be.
     begun = time.monotonic()
-    place.finish(dataset)
+    place.finish()
     seconds = time.monotonic() - begun
     records = numbers(place.results)
     assert len(records) == 2 and all(record["status"] == "complete" for record in records.values())
-    return Whole(dataset, place, records, seconds)
+    return Whole(place, records, seconds)
 
 
 # -- blows -------------------------------------------------------------------------------------------------------------
@@ -123,12 +129,11 @@ def make_whole(folder: Path, dataset: str) -> Whole:
 def strike(process: subprocess.Popen[str], kind: str, chance: random.Random) -> bool:
     """One blow to a running command; returns when it has ended, as such a blow should end it, whether there was
     anything to hit."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    workers: list[psutil.Process] = []
+    workers = wait_for_workers(process, chance) if kind == "kill a worker" else []
+    children = [] if process.poll() is not None else psutil.Process(process.pid).children(recursive=True)
     if kind == "kill a worker":
-        workers = [child for child in children if "spawn_main" in words(child)]
-        if workers:
-            chance.choice(workers).kill()
+        for worker in workers[:1]:
+            worker.kill()
         said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == DONE, said
     elif kind == "interrupt the driver":
@@ -144,9 +149,23 @@ def strike(process: subprocess.Popen[str], kind: str, chance: random.Random) -> 
     else:
         process.kill()
         process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=60)
+    # Ray's agents take their time.
+    _, alive = psutil.wait_procs(children, timeout=240)
     assert not alive, f"workers end with their driver: {alive}"
     return kind != "kill a worker" or bool(workers)
+
+
+def wait_for_workers(process: subprocess.Popen[str], chance: random.Random) -> list[psutil.Process]:
+    """The worker processes of a command in random order, a random while after they began; none where it ends first."""
+    waits = chance.uniform(0.0, 8.0)
+    while process.poll() is None:
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in children if "spawn_main" in words(child)]
+        if workers and waits <= 0:
+            return chance.sample(workers, len(workers))
+        waits -= 0.1 if workers else 0.0
+        time.sleep(0.1)
+    return []
 
 
 def words(process: psutil.Process) -> str:
