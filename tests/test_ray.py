@@ -19,7 +19,7 @@ from harness.campaign.jobs import Done, Job, TrainJob, Workplace
 from harness.campaign.outcome import Outcome
 from harness.campaign.run import work_off
 from harness.discovery import load_method, load_protocol
-from harness.errors import BenchmarkError
+from harness.errors import BenchmarkError, RequestError
 from tests.small import few_glyphs
 from tests.test_campaign import Rig, make_rig, numbers
 from tests.test_store_of_cells import training
@@ -189,6 +189,17 @@ def test_a_task_costs_the_driver_little_and_our_own_cluster_ends_with_us(
     assert landed == [TASKS]
     assert used / TASKS < 0.05
     assert not _of_ray()
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "nowhere.invalid:6379", "here:there"]
+)
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, address: str) -> None:
+    rig = rig_of(tmp_path, "ray", "untrained_head")
+    begun = time.monotonic()
+    with pytest.raises(RequestError, match=f"no Ray cluster at {address}"):
+        RayExecutor(Workplace(rig.bench, rig.campaign.places.cells), Cluster(tmp_path, address))
+    assert time.monotonic() - begun < 30
 
 
 def test_what_the_driver_is_told_of_a_lost_task() -> None:

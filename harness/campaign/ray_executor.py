@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -126,7 +127,10 @@ def _connect(cluster: Cluster, threads: int) -> None:
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
     }
+    at = f"at {cluster.address} (RAY_ADDRESS)" if cluster.address else "on this machine"
     try:
+        if cluster.address:
+            _knock(cluster.address)
         ray.init(
             address=cluster.address or "local",
             runtime_env={"env_vars": {"PYTHONPATH": _code(), **cluster.variables}},
@@ -134,12 +138,23 @@ def _connect(cluster: Cluster, threads: int) -> None:
             logging_level=logging.ERROR,
             **({} if cluster.address else own),
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        at = f"at {cluster.address} (RAY_ADDRESS)" if cluster.address else "on this machine"
+    except (
+        Exception
+    ) as error:  # Ray raises some of its own, and Exception itself where it does not come up in time
+        ray.shutdown()
         raise RequestError(
             f"--executor ray: no Ray cluster {at}: {_line(error)}. `ray status` says whether one runs; without "
             "RAY_ADDRESS this command starts its own"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Raises where nobody answers: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if "://" in address:
+        raise ValueError("expected HOST:PORT of its head node, or auto; run this command on one of its nodes")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _code() -> str:
