@@ -239,6 +239,7 @@ def test_published_numbers_are_found_by_words(page: Page, site: Path) -> None:
     page.goto(address(site, "index.html"))
     page.get_by_role("link", name="In-Shop Clothes", exact=True).click()
     rows = page.locator("#papers tbody tr:visible")
+    rows.first.wait_for()  # a click does not wait for the page that it leads to
     total = rows.count()
     page.get_by_role("searchbox").fill("resnet-50 128-d")
     assert 0 < rows.count() < total

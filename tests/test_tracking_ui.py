@@ -16,7 +16,7 @@ from harness.errors import RequestError
 from tests.made_events import made_events
 
 #: Milliseconds that a page may take on a loaded machine.
-PATIENCE = 30_000
+PATIENCE = 120_000
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -46,6 +46,7 @@ def browser_page(server: str) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 900})
         page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         yield page
         browser.close()
 
@@ -65,7 +66,7 @@ def test_the_experiment_opens_on_its_runs_with_note_and_scores(runs_page: Page) 
     runs_page.on("request", lambda request: requests.append(request.url))
     runs_page.reload()
     for name in ("ms", "nca"):
-        expect(runs_page.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
+        expect(runs_page.get_by_role("link", name=name, exact=True)).to_be_visible()
     expect(runs_page.get_by_text("demonstration, barely tuned").first).to_be_visible()
     expect(runs_page.get_by_text("test/map_at_r", exact=True).first).to_be_visible()
     expect(runs_page.get_by_text(re.compile(r"^0\.40"))).not_to_have_count(0)
@@ -77,7 +78,7 @@ def test_a_parent_expands_to_its_children(runs_page: Page) -> None:
     row = runs_page.locator(".ag-row").filter(has=runs_page.get_by_role("link", name="ms", exact=True))
     row.locator("[col-id='attributes.`Run Name`'] button").click()
     for name in ("ms · trial 000", "ms · final · seed 05", "ms · published values · seed 03"):
-        expect(runs_page.get_by_role("link", name=name)).to_be_visible(timeout=PATIENCE)
+        expect(runs_page.get_by_role("link", name=name)).to_be_visible()
     expect(runs_page.get_by_role("link", name=re.compile("^nca ·"))).to_have_count(0)
 
 
@@ -90,7 +91,7 @@ def test_a_study_shows_its_note_figures_and_tables(runs_page: Page) -> None:
     runs_page.get_by_text("figures", exact=True).click()
     runs_page.get_by_text("search.png").click()
     image = runs_page.locator("img[src*='blob:'], img[src*='get-artifact'], img[alt*='search']").first
-    expect(image).to_be_visible(timeout=PATIENCE)
+    expect(image).to_be_visible()
     runs_page.get_by_text("tables", exact=True).click()
     runs_page.get_by_text("trials.json").click()
     expect(runs_page.get_by_text("chosen", exact=True)).to_be_visible()
@@ -102,7 +103,7 @@ def test_a_trial_draws_the_learning_curve_of_every_fold(runs_page: Page) -> None
     runs_page.get_by_role("link", name="nca · trial 002").click()
     runs_page.get_by_role("tab", name="Model metrics").click()
     runs_page.get_by_placeholder("Search metric charts").fill("val/map_at_r")
-    expect(runs_page.locator(".js-plotly-plot .scatterlayer .trace")).not_to_have_count(0, timeout=PATIENCE)
+    expect(runs_page.locator(".js-plotly-plot .scatterlayer .trace")).not_to_have_count(0)
     for fold in range(4):
         expect(runs_page.get_by_text(re.compile(rf"^fold{fold}/val"))).to_be_visible()
 
