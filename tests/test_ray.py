@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from harness.campaign.executors import ATTEMPTS, LostError, ProcessExecutor
 from harness.campaign.jobs import Done, Job, TrainJob, Workplace
@@ -189,6 +190,42 @@ def test_a_task_costs_the_driver_little_and_our_own_cluster_ends_with_us(
     assert landed == [TASKS]
     assert used / TASKS < 0.05
     assert not _of_ray()
+
+
+def test_what_ran_out_of_a_shared_gpus_memory_gets_one_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray counts GPUs and looks at none, so two that are not there serve."""
+
+    def crowded(job: Job, place: Workplace, folder: str) -> Any:
+        share = ray.get_runtime_context().get_assigned_resources()["GPU"]
+        if share < 1 and job.key == big.key:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return {job.key: share}
+
+    big, small = training(seed=1), training(seed=2)
+    shares: dict[str, Any] = {}
+
+    def work() -> Any:
+        shares.update((yield [TrainJob(big), TrainJob(small)]))
+        return Outcome()
+
+    monkeypatch.setattr("harness.campaign.ray_executor._perform", crowded)
+    rig = rig_of(tmp_path, "ray", "untrained_head")
+    place = Workplace(dataclasses.replace(rig.bench, device="cuda"), rig.campaign.places.cells)
+    cluster = Nodes(
+        initialize_head=True, head_node_args={"num_cpus": 16, "num_gpus": 2, "include_dashboard": False}
+    )
+    executor = RayExecutor(place, Cluster(tmp_path, cluster.address, per_gpu=4))
+    lost: list[str] = []
+    try:
+        assert executor.slots == 8
+        assert work_off([(work(), lambda outcome: None)], executor, lost=lambda job, why: lost.append(why))
+    finally:
+        executor.stop()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert shares == {big.key: 1.0, small.key: 0.25}
+    assert lost == ["OutOfMemoryError: CUDA out of memory"]
 
 
 @pytest.mark.parametrize(
