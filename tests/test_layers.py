@@ -105,7 +105,8 @@ def test_only_the_command_line_prints_and_reads_the_environment() -> None:
     wrong = []
     for path in FILES:
         module = module_of(path)
-        if within(module, "harness.cli") or module == "harness.data.draw_glyphs":
+        # The last two are scripts: one drew the glyphs, one goes out with every exported model.
+        if within(module, "harness.cli", "harness.data.draw_glyphs", "harness.export.load"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":

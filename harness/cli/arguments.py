@@ -159,6 +159,18 @@ def _check(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _export(parser: ArgumentParser) -> None:
+    parser.add_argument("entry", metavar="ENTRY", help="protocol/dataset/method, as the record's path says it")
+    parser.add_argument("--to", required=True, metavar="DIR", help="a new or an empty folder")
+    parser.add_argument(
+        "--fold", type=whole(1), default=1, metavar="N", help="which of the folds' models (default 1)"
+    )
+    parser.add_argument("--no-onnx", dest="onnx", action="store_false", help="leave the ONNX file out")
+    parser.add_argument("--device", metavar="NAME", help="to train on; default: what the record says")
+    _places(parser)
+    _json(parser)
+
+
 def _data(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action",
@@ -240,6 +252,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "place": _place,
     "new": _new,
     "check": _check,
+    "export": _export,
     "data": _data,
     "merge": _merge,
     "sync": _sync,

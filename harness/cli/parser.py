@@ -21,6 +21,7 @@ COMMANDS = {
     "place": "where a method of yours lands among the recorded entries; runs what is missing",
     "new": "write the file of a new method, to fill in",
     "check": "the contract test for a method's file",
+    "export": "a recorded entry's embedder for use elsewhere: safetensors, torch, ONNX, a card",
     "data": "prepare, verify or audit a dataset: fetched, every image decoded, leaks between roles found",
     "merge": "take the finished cells of other results folders: work of several machines joined",
     "sync": "complete the MLflow diary from the finished cells of every run",

@@ -1,0 +1,150 @@
+"""`export`: the embedder of a recorded entry, trained again from its cell, as files for use elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from harness.campaign.campaign import Places
+from harness.campaign.prepare import prepare
+from harness.cli.main import say, show
+from harness.cli.parser import parse
+from harness.cli.places import demand_writable
+from harness.cli.request import Settled, settle
+from harness.cli.settings import Settings, read_settings
+from harness.dataset import ImageSet
+from harness.engine.bench import Bench
+from harness.engine.embedder import Embedder
+from harness.errors import RequestError
+from harness.export.card import card, configuration
+from harness.export.deployed import Deployed, deployed
+from harness.export.files import CARD, demand_equal, demand_onnx, embedded, traced, write_model, write_onnx
+from harness.export.load import prepare as as_pixels
+from harness.export.retraining import first_run, retrained
+from harness.publish.rows import read_boards
+from harness.record import Record, place, read_record
+
+#: Images on which every form of the model is compared with the engine's.
+COMPARED = 8
+#: Largest difference of one number of a unit vector; features that a GPU computed are a little off.
+ENGINE_TOLERANCE = 1e-3
+
+
+def main(request: argparse.Namespace) -> int:
+    settings = read_settings(request.data, request.cache, request.results)
+    record = _record(settings, request.entry)
+    fold = request.fold - 1
+    first_run(record, fold)  # refuses a fold that is not there before anything is trained
+    folder = _folder(request.to)
+    if request.onnx:
+        demand_onnx()
+    settled = _settled(request, settings, record)
+    campaign = settled.campaign
+    (entry,) = campaign.entries()
+    say(f"preparing {campaign.dataset.title}")
+    bench, _ = prepare(
+        campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
+        lambda what, done, all_: None, keep_images=settings.keep_images,
+    )  # fmt: skip
+    say(f"training {entry.name} again: seed 1, fold {request.fold}")
+    made = retrained(campaign, entry, record, bench, fold)
+    if not made.same:
+        say("this machine gives other digits than the record's; the card says so")
+    model = deployed(made.embedder, bench)
+    config = configuration(record, campaign.trunk, made, model.columns)
+    pixels = _pixels(campaign.dataset.development, config)
+    expected = _engine(made.embedder, bench)
+    demand_equal("the exported model embeds images", embedded(model, pixels), expected, ENGINE_TOLERANCE)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx = _write(folder, model, pixels, config, request.onnx)
+    board = next(board for board in read_boards(settings.results) if record in board.records)
+    text = card(record, board, campaign.dataset, campaign.trunk, made, model.columns, onnx)
+    (folder / CARD).write_text(text, encoding="utf-8")
+    facts = {"entry": request.entry, "folder": str(folder), "same_digits": made.same, "onnx_difference": onnx}
+    files = ", ".join(sorted(file.name for file in folder.iterdir()))
+    show(facts, f"{folder}: {files}", request.json)
+    return 0
+
+
+def _record(settings: Settings, name: str) -> Record:
+    """The complete record of an entry, protocol/dataset/method. Raises RequestError."""
+    parts = name.removesuffix(".json").split("/")
+    if len(parts) != 3 or not all(parts):
+        raise RequestError(
+            f"export {name}: expected protocol/dataset/method, as the record's path says it, such as quick/glyphs/ms"
+        )
+    path = place(settings.results, *parts)
+    if not path.is_file():
+        there = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
+        hint = f"{path.parent} has {', '.join(there)}" if there else f"there is no folder {path.parent}"
+        raise RequestError(f"export {name}: no such record; {hint}")
+    record = read_record(path)
+    if record.status != "complete":
+        raise RequestError(f"{path}: the entry is {record.status} ({record.why}); run it to its end first")
+    return record
+
+
+def _folder(to: str) -> Path:
+    """The folder to write to: new or empty, so that nothing is overwritten. Raises RequestError."""
+    folder = Path(to)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RequestError(f"--to {to}: is there already; name a new or an empty folder")
+    demand_writable("--to", folder)
+    return folder
+
+
+def _settled(request: argparse.Namespace, settings: Settings, record: Record) -> Settled:
+    """The record's own command line, settled here. Raises RequestError where it would make another entry."""
+    line = _line(settings, record)
+    parsed = parse(shlex.split(line)[2:])
+    parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
+    parsed.device, parsed.command = request.device or record.environment.get("device"), request.command
+    settled = settle(parsed, settings)
+    (entry,) = settled.campaign.entries()
+    if entry.key != record.key:
+        commit = record.environment.get("commit", "")
+        raise RequestError(
+            f"export {request.entry}: the method's code, the images, the weights or the engine have changed since this "
+            f"entry was recorded{f' (commit {commit[:12]})' if commit else ''}, so another model would come of it; run "
+            f"it again first: {line}"
+        )
+    return settled
+
+
+def _line(settings: Settings, record: Record) -> str:
+    """The line with this machine's paths where the entry was run here, else the record's."""
+    file = Places(settings.results).commands / f"{record.key[:24]}.json"
+    if file.is_file():
+        return str(json.loads(file.read_bytes())["command"])
+    return record.command
+
+
+def _pixels(images: ImageSet, config: dict[str, Any]) -> Tensor:
+    """The first images as the exported loader prepares them, (B, 3, S, S)."""
+    pictures = [Image.fromarray(images.pictures.read(i)) for i in range(min(COMPARED, len(images)))]
+    return torch.stack([as_pixels(picture, config["preprocessing"]) for picture in pictures])
+
+
+def _engine(embedder: Embedder, bench: Bench) -> Tensor:
+    """Embeddings of the same images by the engine, unit length, on the CPU."""
+    index = torch.arange(min(COMPARED, len(bench.development.labels)))
+    embedder = embedder.to(bench.device)
+    found = embedder.embed(bench.inputs(bench.development).test_batches(index))
+    return torch.nn.functional.normalize(found, dim=1).cpu()
+
+
+def _write(folder: Path, model: Deployed, pixels: Tensor, config: dict[str, Any], onnx: bool) -> float | None:
+    """All files but the card; the ONNX file's largest difference."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's exporters, about their own ways
+        program = traced(model, pixels)
+        write_model(folder, program, config)
+        return write_onnx(folder, program, pixels, embedded(model, pixels)) if onnx else None

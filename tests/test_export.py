@@ -1,0 +1,187 @@
+"""Exported models embed images as the engine did, without it; and what is wrong with a request is said first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from harness.campaign.store import CellStore
+from harness.cli.main import main
+from harness.data import load_dataset
+from harness.export import load
+from harness.record import read_record
+
+SHORT = ["--set", "trials=1", "--set", "published_repetitions=0", "--set", "evaluate_every=2"]
+TRAINED = ["--methods", "ms", "--protocol", "smoke", *SHORT]
+#: A backbone that does not train: its features were computed once, and the head alone is the method's.
+FEATURES = ["--methods", "untrained_head", "--protocol", "frozen", "--backbone", "convnet", "--weights", "none",
+            "--set", "repetitions=1", "--set", "folds=2"]  # fmt: skip
+IMAGES = 3
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def made(line: list[str], flags: list[str], folder: Path, cache: Path) -> tuple[Path, Path]:
+    """A results folder with one entry, and the folder that its model was exported to."""
+    results, to = folder / "results", folder / "model"
+    places = ["--results", str(results), "--cache", str(cache)]
+    assert main([*line, *places, "--workers", "1", "--tracker", "none", "--device", "cpu"]) == 0
+    assert main(["export", entry_of(results), "--to", str(to), *flags, *places]) == 0
+    return results, to
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, Path]:
+    return made(TRAINED, [], tmp_path_factory.mktemp("trained"), cache)
+
+
+def record_of(results: Path) -> Path:
+    (path,) = (results / "records").glob("*/*/*.json")
+    return path
+
+
+def entry_of(results: Path) -> str:
+    return "/".join(record_of(results).with_suffix("").parts[-3:])
+
+
+def recorded_embeddings(results: Path) -> Tensor:
+    """(N, D) unit embeddings of the test images that the first model of the first repetition was scored on."""
+    run = next(run for run in read_record(record_of(results)).runs if (run.seed, run.fold) == (1, 0))
+    store = CellStore(results / ".work" / "cells")
+    for key in list(store.keys()):
+        cell = json.loads(store.path(key).read_bytes())
+        if cell["kind"] == "Measurement" and cell["result"]["metrics"] == run.metrics:
+            return normalize(torch.from_numpy(store.arrays(key)["embeddings"]), dim=1)
+    raise AssertionError("the measurement is in the store")
+
+
+def write_images(folder: Path) -> list[Path]:
+    """The first test images as files."""
+    pictures = load_dataset("glyphs", None, False).test.pictures
+    files = [folder / f"{i}.png" for i in range(IMAGES)]
+    for i, file in enumerate(files):
+        Image.fromarray(pictures.read(i)).save(file)
+    return files
+
+
+def test_torch_and_pillow_alone_embed_as_the_engine_did(exported: tuple[Path, Path], tmp_path: Path) -> None:
+    results, folder = exported
+    files = write_images(tmp_path)
+    code = (
+        "import sys\n"
+        "for name in ('harness', 'methods', 'torchvision', 'safetensors', 'optuna', 'onnxruntime'):\n"
+        "    sys.modules[name] = None\n"
+        "import torch\nfrom load import embed, load\n"
+        "torch.save(embed(*load('.'), sys.argv[2:]), sys.argv[1])\n"
+    )
+    out = tmp_path / "embeddings.pt"
+    subprocess.run(
+        [sys.executable, "-c", code, str(out), *map(str, files)], cwd=folder, check=True, timeout=120
+    )
+    found = torch.load(out, weights_only=True)
+    torch.testing.assert_close(found, recorded_embeddings(results)[:IMAGES], rtol=0, atol=1e-5)
+
+
+def test_a_backbone_that_does_not_train_is_put_before_its_head(tmp_path: Path, cache: Path) -> None:
+    results, folder = made(FEATURES, ["--no-onnx"], tmp_path, cache)
+    found = load.embed(*load.load(folder), write_images(tmp_path))
+    torch.testing.assert_close(found, recorded_embeddings(results)[:IMAGES], rtol=0, atol=1e-5)
+    assert not (folder / "model.onnx").exists() and "onnx" not in (folder / "README.md").read_text()
+
+
+def test_onnxruntime_embeds_as_the_engine_did(exported: tuple[Path, Path], tmp_path: Path) -> None:
+    results, folder = exported
+    preprocessing = json.loads((folder / "config.json").read_text())["preprocessing"]
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    pixels = [load.prepare(Image.open(file), preprocessing) for file in write_images(tmp_path)]
+    expected = recorded_embeddings(results)
+    for batch in (1, IMAGES):
+        (found,) = session.run(None, {"pixels": torch.stack(pixels[:batch]).numpy()})
+        np.testing.assert_allclose(found, expected[:batch].numpy(), rtol=0, atol=1e-4)
+
+
+def test_the_files_say_what_the_model_is(exported: tuple[Path, Path]) -> None:
+    results, folder = exported
+    record = read_record(record_of(results))
+    config = json.loads((folder / "config.json").read_text())
+    assert config["recorded_digits"] is True
+    assert (config["method"], config["split"]) == (record.method, record.split)
+    weights = load_file(folder / "model.safetensors")
+    program = torch.export.load(folder / "model.pt2")
+    assert weights.keys() == program.state_dict.keys()
+    assert all(torch.equal(value, program.state_dict[name]) for name, value in weights.items())
+    text = (folder / "README.md").read_text()
+    assert record.command in text and "to the last digit" in text and "free to use" in text
+    run = next(run for run in record.runs if (run.seed, run.fold) == (1, 0))
+    assert f"{100 * run.metrics['map_at_r']:.2f}" in text
+
+
+def test_a_record_of_other_code_is_not_exported(
+    exported: tuple[Path, Path], tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = record_of(exported[0])
+    changed = json.loads(path.read_text()) | {"key": "0" * 64}
+    other = tmp_path / path.relative_to(exported[0])
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps(changed))
+    entry = entry_of(tmp_path)
+    assert (
+        main(
+            ["export", entry, "--to", str(tmp_path / "x"), "--results", str(tmp_path), "--cache", str(cache)]
+        )
+        == 2
+    )
+    assert "have changed since this entry was recorded" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ms", "--to", "{tmp}/x"], "expected protocol/dataset/method"),
+        (["smoke/nowhere/ms", "--to", "{tmp}/x"], "there is no folder"),
+        (["{entry}x", "--to", "{tmp}/x"], "no such record"),
+        (["{entry}", "--to", "{tmp}"], "name a new or an empty folder"),
+        (["{entry}", "--to", "{tmp}/x", "--fold", "9"], "the record has folds 1, 2"),
+    ],
+)
+def test_wrong_requests_are_refused_before_any_training(
+    exported: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "precious").write_text("")
+    words = [word.format(tmp=tmp_path, entry=entry_of(exported[0])) for word in words]
+    assert main(["export", *words, "--results", str(exported[0])]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["precious"]
+
+
+def test_without_onnx_its_name_is_said(
+    exported: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert (
+        main(["export", entry_of(exported[0]), "--to", str(tmp_path / "x"), "--results", str(exported[0])])
+        == 3
+    )
+    assert "--no-onnx" in capsys.readouterr().err
