@@ -106,3 +106,17 @@ def test_nothing_is_fetched_for_a_diary(
     assert [e["entry"] for e in told["entries"]] == ["untrained_head on glyphs under smoke"]
     (fault,) = told["faults"]
     assert line in fault and "its weights are not here" in fault
+
+
+def test_a_damaged_note_of_a_command_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    notes = tmp_path / "results" / ".work" / "commands"
+    notes.mkdir(parents=True)
+    for name, content in (("zeros", bytes(40)), ("cut", b'{"comm'), ("other", b"[]")):
+        (notes / f"{name}.json").write_bytes(content)
+    assert main(["sync", "--results", str(tmp_path / "results"), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["entries"] == []
+    assert told.err.count("damaged") == 3

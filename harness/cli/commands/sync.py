@@ -66,7 +66,12 @@ def _commands(settings: Settings) -> Iterator[tuple[str, str]]:
             f"--results {settings.results}: nothing has been run there ({folder} is not there)"
         )
     for file in sorted(folder.glob("*.json")):
-        yield file.stem, json.loads(file.read_bytes())["command"]
+        try:
+            command = str(json.loads(file.read_bytes())["command"])
+        except (ValueError, KeyError, TypeError):
+            say(f"{file}: damaged; its entry is not told until its command is typed again")
+            continue
+        yield file.stem, command
 
 
 def _parsed(command: str, request: argparse.Namespace) -> argparse.Namespace:
