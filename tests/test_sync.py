@@ -119,4 +119,4 @@ def test_a_damaged_note_of_a_command_stops_nothing(
     assert main(["sync", "--results", str(tmp_path / "results"), "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["entries"] == []
-    assert told.err.count("damaged") == 3
+    assert told.err.count(": damaged;") == 3
