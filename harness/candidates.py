@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,32 +11,78 @@ from torch.nn import functional as F
 from harness.ranking import ROWS, TILE, Ranked, Relevance
 
 
-def ranked_candidates(
-    items: Tensor, relevance: Relevance, rows: Tensor, query: Tensor, item: Tensor, beyond: Tensor
-) -> Ranked:
-    """The ranks of the queries at `rows` (B,), which are their own gallery; `first` is left empty.
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Items that may stand before or among what is looked for, of the queries at positions `rows` (B,).
 
-    query, item (M,): pairs of a position among the B queries and a gallery index. A query's candidates are all that
-    come up to some similarity, that of its nearest relevant item or lower, or those that come up to that of its R
-    first; a query without candidates has the rank `beyond` (B,) and no hits.
+    query, item (M,): pairs of a position in `rows` and a gallery index. A query's are all items that come up to some
+    similarity: that of its nearest relevant item or lower, or that of its R first.
+    ahead: (B,) number of items that stand before the nearest relevant one for certain.
+    decided: (B,) bool, whether the candidates tell all; elsewhere the whole gallery must be looked at.
+    within: (B,) bool, whether a relevant item may be among the first R.
     """
-    order = torch.argsort(query)
-    query, item = query[order], item[order]
-    value = _similarities(items, rows, query, item)
-    order = _by_rank(query, item, value)
-    query, item = query[order], item[order]
-    sizes = torch.bincount(query, minlength=len(rows))
-    position = torch.arange(len(query)) - (torch.cumsum(sizes, 0) - sizes)[query]
-    hit = torch.nonzero(relevance.item[rows][query] == relevance.item[item]).flatten()
+
+    rows: Tensor
+    query: Tensor
+    item: Tensor
+    ahead: Tensor
+    decided: Tensor
+    within: Tensor
+
+
+def ranked_candidates(items: Tensor, relevance: Relevance, found: Candidates) -> Ranked:
+    """The ranks of the decided queries, which are their own gallery; `first` is left empty.
+
+    A query without candidates has the rank `ahead` and no hits.
+    """
+    rows = found.rows
+    query, item, position = _in_order(items, found)
+    rank = _first_relevant(relevance, found, query, item, position)
+    hit = torch.nonzero(_is_relevant(relevance, rows, query, item)).flatten()
     query, position = query[hit], position[hit]
-    rank = beyond.clone()
-    rank[query] = len(items)
-    rank.scatter_reduce_(0, query, position, "amin")
     k = int(relevance.count[rows].max())
     hits = torch.zeros(len(rows), k, dtype=torch.bool)
     inside = position < k
     hits[query[inside], position[inside]] = True
-    return Ranked(rows, rows.new_empty(len(rows), 0), hits, rank)
+    some = found.decided
+    return Ranked(rows[some], rows.new_empty(int(some.sum()), 0), hits[some], rank[some])
+
+
+def before_nearest(items: Tensor, relevance: Relevance, found: Candidates) -> tuple[Tensor, Tensor]:
+    """Pairs (M,) of a position in `rows` and an item that stands before the query's nearest relevant one.
+
+    Whole for queries that have candidates.
+    """
+    query, item, position = _in_order(items, found)
+    before = position < _first_relevant(relevance, found, query, item, position)[query]
+    return query[before], item[before]
+
+
+def _in_order(items: Tensor, found: Candidates) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, item and position (M,) of all pairs, by query and then as the query ranks them."""
+    order = torch.argsort(found.query)
+    query, item = found.query[order], found.item[order]
+    order = _by_rank(query, item, _similarities(items, found.rows, query, item))
+    query, item = query[order], item[order]
+    sizes = torch.bincount(query, minlength=len(found.rows))
+    return query, item, torch.arange(len(query)) - (torch.cumsum(sizes, 0) - sizes)[query]
+
+
+def _first_relevant(
+    relevance: Relevance, found: Candidates, query: Tensor, item: Tensor, position: Tensor
+) -> Tensor:
+    """(B,) position of the nearest relevant candidate; `ahead` where there is no candidate."""
+    nowhere = len(relevance.item)
+    first = found.ahead.clone()
+    first[query] = nowhere
+    return first.scatter_reduce_(
+        0, query, position.masked_fill(~_is_relevant(relevance, found.rows, query, item), nowhere), "amin"
+    )
+
+
+def _is_relevant(relevance: Relevance, rows: Tensor, query: Tensor, item: Tensor) -> Tensor:
+    """(M,) bool, of pairs."""
+    return relevance.item[rows][query] == relevance.item[item]
 
 
 def _similarities(items: Tensor, rows: Tensor, query: Tensor, item: Tensor) -> Tensor:

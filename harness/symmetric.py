@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.candidates import ranked_candidates
+from harness.candidates import Candidates, ranked_candidates
 from harness.coarse import NEVER, Coarse
 from harness.ranking import TILE, Ranked, Relevance, nearest_relevant, ranked
 
@@ -93,23 +93,30 @@ def ranked_by_halves(items: Tensor, relevance: Relevance, *, beyond: int, held: 
 
     items: (N, D) float32 of unit length (or zero).
     """
+    again, deep = torch.zeros(2, len(items), dtype=torch.bool)
+    for found in candidate_blocks(items, relevance, beyond):
+        left = (relevance.count[found.rows] > 0) & ~found.decided
+        again[found.rows], deep[found.rows] = left & found.within, left & ~found.within
+        yield ranked_candidates(items, relevance, found)
+    yield from _whole(items, relevance, again, deep, beyond, held)
+
+
+def candidate_blocks(items: Tensor, relevance: Relevance, beyond: int) -> Iterator[Candidates]:
+    """Blocks of queries, all N in the end, with what may be among their first.
+
+    A query whose nearest relevant item lies at `beyond` or deeper may be decided without candidates.
+    """
     # Items that are equally coarse stand together.
     order = torch.argsort(items.abs().amax(1))
     swept = _sweep(items[order], _width(len(items), int(relevance.size.max())))
     nearest, farthest = _relevant(items, relevance)
-    again, deep = relevance.count > 0, torch.zeros(len(items), dtype=torch.bool)
     for start in range(0, len(items), BLOCK):
         rows, span = order[start : start + BLOCK], slice(start, min(start + BLOCK, len(items)))
-        goals = _goals(swept, span, nearest[rows], farthest[rows], relevance.count[rows], beyond)
-        deep[rows] = again[rows] & goals.many & ~goals.within
-        pairs = _collected(swept, span, goals)
-        if pairs is not None:
-            query, item = pairs
-            block = ranked_candidates(items, relevance, rows, query, order[item], goals.ahead)
-            done = again[rows] & ~goals.many
-            again[rows[done]] = False
-            yield Ranked(rows[done], block.first[done], block.hits[done], block.rank[done])
-    yield from _whole(items, relevance, again & ~deep, deep, beyond, held)
+        count = relevance.count[rows]
+        goals = _goals(swept, span, nearest[rows], farthest[rows], count, beyond)
+        query, item, complete = _collected(swept, span, goals)
+        decided = (count > 0) & ~goals.many & complete
+        yield Candidates(rows, query, order[item], goals.ahead, decided, goals.within)
 
 
 def _whole(
@@ -187,8 +194,10 @@ def _goals(
     return _Goals(reach, ahead, group, query, many, within)
 
 
-def _collected(swept: _Swept, span: slice, goals: _Goals) -> tuple[Tensor, Tensor] | None:
-    """Pairs (M,) of a query's place in `span` and an item that may come up to its reach; None if there are too many."""
+def _collected(swept: _Swept, span: slice, goals: _Goals) -> tuple[Tensor, Tensor, bool]:
+    """Pairs (M,) of a query's place in `span` and an item that may come up to its reach; False and none of them where
+    there are too many.
+    """
     coarse, width = swept.coarse, swept.width
     tile = goals.group * width // TILE
     steps = coarse.step.repeat_interleave(TILE)[span]
@@ -209,7 +218,7 @@ def _collected(swept: _Swept, span: slice, goals: _Goals) -> tuple[Tensor, Tenso
         pairs.append((query[row], item + first))
         collected += len(row)
         if collected > COLLECTED * len(goals.reach):
-            return None
+            return nothing, nothing, False
     query, item = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     there = (item < swept.n) & (item != query + span.start)
-    return query[there], item[there]
+    return query[there], item[there], True

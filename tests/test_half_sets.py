@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness import half_sets as half_sets_module
 from harness.half_sets import half_set_recall
 from harness.metrics import score, unit
 from harness.splits import half_sets
@@ -33,6 +34,22 @@ def test_one_pass_gives_what_each_half_set_scores_by_itself(noise: float, held: 
         alone = score(embeddings[keep], labels[keep], recall_at=KS).metrics
         assert found[:, column] == pytest.approx([alone[f"recall_at_{k}"] for k in KS], abs=1e-6)
     assert found.std(axis=1).min() > 0
+
+
+@pytest.mark.parametrize("noise", [0.5, 2.0])
+def test_few_candidates_give_what_the_whole_gallery_gives(
+    monkeypatch: pytest.MonkeyPatch, noise: float
+) -> None:
+    embeddings, labels = images(600, noise, seed=3)
+    embeddings[10:15] = embeddings[3]
+    scores = []
+    for halves in (False, True):
+        monkeypatch.setattr(half_sets_module, "halves_suit", lambda items, relevance, halves=halves: halves)
+        scores.append(
+            half_set_recall(unit(embeddings, "x"), labels, None, None, classes=600, recall_at=(1, 10, 400))
+        )
+    np.testing.assert_array_equal(*scores)
+    assert scores[0].std(axis=1).min() > 0
 
 
 def test_a_gallery_apart_is_cut_to_the_half_set_too() -> None:
