@@ -26,6 +26,11 @@ METHODS = "ms,nca"
 #: Seconds after which a command hangs.
 PATIENCE = 900
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+#: The user's servers and caches are not for chaos.
+USERS = ("MLFLOW_TRACKING_URI", "DML_CACHE", "DML_DATA", "RAY_ADDRESS")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in USERS} | {
+    "OMP_NUM_THREADS": "1"
+}
 
 
 DATASETS = ("discs", "bars")
@@ -66,7 +71,7 @@ class Place:
         # A session of its own, so that a signal reaches whom it is meant for.
         return subprocess.Popen(
             [*before, *self.command(*more)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True, env=ENVIRONMENT,
         )  # fmt: skip
 
     def finish(self, *more: str, before: Sequence[str] = ()) -> str:
