@@ -153,8 +153,8 @@ def test_a_record_of_other_code_is_not_exported(
     ("words", "said"),
     [
         (["ms", "--to", "{tmp}/x"], "expected protocol/dataset/method"),
-        (["smoke/nowhere/ms", "--to", "{tmp}/x"], "there is no folder"),
-        (["{entry}x", "--to", "{tmp}/x"], "no such record"),
+        (["smoke/nowhere/ms", "--to", "{tmp}/x"], "no such record"),
+        (["{entry}x", "--to", "{tmp}/x"], "did you mean {entry}?"),
         (["{entry}", "--to", "{tmp}"], "name a new or an empty folder"),
         (["{entry}", "--to", "{tmp}/x", "--fold", "9"], "the record has folds 1, 2"),
     ],
@@ -169,7 +169,7 @@ def test_wrong_requests_are_refused_before_any_training(
     (tmp_path / "precious").write_text("")
     words = [word.format(tmp=tmp_path, entry=entry_of(exported[0])) for word in words]
     assert main(["export", *words, "--results", str(exported[0])]) == 2
-    assert said in capsys.readouterr().err
+    assert said.format(entry=entry_of(exported[0])) in capsys.readouterr().err
     assert sorted(file.name for file in tmp_path.iterdir()) == ["precious"]
 
 

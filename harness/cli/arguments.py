@@ -160,13 +160,19 @@ def _check(parser: ArgumentParser) -> None:
 
 
 def _export(parser: ArgumentParser) -> None:
-    parser.add_argument("entry", metavar="ENTRY", help="protocol/dataset/method, as the record's path says it")
+    parser.add_argument(
+        "entry", metavar="ENTRY", help="protocol/dataset/method, as the record's path says it"
+    )
     parser.add_argument("--to", required=True, metavar="DIR", help="a new or an empty folder")
     parser.add_argument(
         "--fold", type=whole(1), default=1, metavar="N", help="which of the folds' models (default 1)"
     )
     parser.add_argument("--no-onnx", dest="onnx", action="store_false", help="leave the ONNX file out")
     parser.add_argument("--device", metavar="NAME", help="to train on; default: what the record says")
+    here = parser.add_argument_group("where things lie that the record names without their place")
+    here.add_argument("--dataset", metavar="NAME", help="folder:PATH or table:FILE.csv")
+    here.add_argument("--weights", metavar="FILE", help="of the backbone")
+    here.add_argument("--plugin", action="append", default=[], metavar="FILE", help="the method's file")
     _places(parser)
     _json(parser)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import shlex
 import warnings
@@ -83,13 +84,19 @@ def _record(settings: Settings, name: str) -> Record:
         )
     path = place(settings.results, *parts)
     if not path.is_file():
-        there = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-        hint = f"{path.parent} has {', '.join(there)}" if there else f"there is no folder {path.parent}"
-        raise RequestError(f"export {name}: no such record; {hint}")
+        raise RequestError(f"export {name}: no such record; {_nearest(settings, name)}")
     record = read_record(path)
     if record.status != "complete":
         raise RequestError(f"{path}: the entry is {record.status} ({record.why}); run it to its end first")
     return record
+
+
+def _nearest(settings: Settings, name: str) -> str:
+    """What somebody may have meant by an entry that is not there."""
+    records = settings.results / "records"
+    entries = ["/".join(path.with_suffix("").parts[-3:]) for path in sorted(records.glob("*/*/*.json"))]
+    near = difflib.get_close_matches(name, entries, 3)
+    return f"did you mean {' or '.join(near)}?" if near else f"{records} has {len(entries)} others"
 
 
 def _folder(to: str) -> Path:
@@ -107,6 +114,11 @@ def _settled(request: argparse.Namespace, settings: Settings, record: Record) ->
     parsed = parse(shlex.split(line)[2:])
     parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
     parsed.device, parsed.command = request.device or record.environment.get("device"), request.command
+    # A record names no place outside the folder that it was made in; what is another thing has another key.
+    for name in ("dataset", "weights", "plugin"):
+        setattr(parsed, name, getattr(request, name) or getattr(parsed, name))
+    if parsed.weights is not None:
+        parsed.weights = _found(parsed.weights, settings)
     settled = settle(parsed, settings)
     (entry,) = settled.campaign.entries()
     if entry.key != record.key:
@@ -117,6 +129,12 @@ def _settled(request: argparse.Namespace, settings: Settings, record: Record) ->
             f"it again first: {line}"
         )
     return settled
+
+
+def _found(weights: str, settings: Settings) -> str:
+    """The weights' file where it lies under its bare name in one of the folders for weights; else as it is."""
+    places = [Path(weights), *(folder / weights for folder in settings.weights_folders)]
+    return next((str(file) for file in places if file.is_file()), weights)
 
 
 def _line(settings: Settings, record: Record) -> str:
