@@ -10,123 +10,190 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("ms", "untrained_head")
+#: Seconds after which a command hangs, on a machine that does much else.
+PATIENCE = 400
+#: Seconds that a command with nothing to train may take beyond the imports.
+AT_ONCE = 10
+ENVIRONMENT = {
+    k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "DML_CACHE", "RAY_ADDRESS")
+}
 
 
-def command(results: Path, cache: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, str(ROOT / "run_benchmark.py"), "--methods", ",".join(METHODS), "--dataset", "glyphs",
-        "--protocol", "smoke", "--set", "trials=4", "--results", str(results), "--cache", str(cache), "--workers", "2",
-        "--tracker", "none", *more,
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class Place:
+    """The results and the cache of one command."""
+
+    results: Path
+    cache: Path
+    tracker: str = "none"
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            sys.executable, str(ROOT / "run_benchmark.py"), "--methods", ",".join(METHODS), "--dataset", "glyphs",
+            "--protocol", "smoke", "--set", "trials=4", "--results", str(self.results), "--cache", str(self.cache),
+            "--workers", "2", "--tracker", self.tracker,
+        ]  # fmt: skip
+
+    def start(self) -> subprocess.Popen[str]:
+        # A session of its own, so that a signal reaches whom it is meant for.
+        return subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+
+    def finish(self) -> str:
+        done = subprocess.run(self.command, capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def cells(self) -> list[Path]:
+        """The finished ones; what is being written has a name that begins with a dot."""
+        return [path for path in (self.results / ".work" / "cells").glob("??/*.json") if path.name[0] != "."]
+
+    def numbers(self) -> dict[str, Any]:
+        """Every record with its arrays; times and the state of the checkout are no numbers of a method."""
+        found: dict[str, Any] = {}
+        for path in sorted((self.results / "records").rglob("*.json")):
+            record = json.loads(path.read_text())
+            trials = [trial for search in record["searches"] for trial in search["trials"]]
+            for part in [*record["runs"], *record["published_runs"], *trials]:
+                part.pop("seconds")
+            for name in ("seconds", "environment", "command"):
+                record.pop(name)
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+                assert {"class_sums", "published_class_sums", "class_counts"} <= set(arrays.files)
+                held = {name: (str(arrays[name].dtype), arrays[name].tolist()) for name in arrays.files}
+            # As text, since a number that is not one equals nothing.
+            found[path.name] = json.dumps([record, held], sort_keys=True)
+        return found
 
 
-def start(results: Path, cache: Path) -> subprocess.Popen[str]:
-    # A session of its own, so that a signal reaches the driver alone, as `kill` does.
-    return subprocess.Popen(
-        command(results, cache),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@dataclass(frozen=True)
+class Whole:
+    """A run that nothing interrupted: its place, its numbers, and how many cells it made."""
 
-
-def finish(results: Path, cache: Path) -> str:
-    done = subprocess.run(command(results, cache), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-def numbers(results: Path) -> dict[str, Any]:
-    """Every record's numbers; times and the state of the checkout are not numbers of the method."""
-    found = {}
-    for path in sorted((results / "records").rglob("*.json")):
-        record = json.loads(path.read_text())
-        for run in [*record["runs"], *record["published_runs"]]:
-            run.pop("seconds")
-        for trial in (trial for search in record["searches"] for trial in search["trials"]):
-            trial.pop("seconds")
-        for name in ("seconds", "environment", "command"):
-            record.pop(name)
-        found[path.name] = record
-    return found
+    place: Place
+    numbers: dict[str, Any]
+    cells: int
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, float]:
-    """An uninterrupted run: its numbers, the cache that it filled, and how long its work took."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    begun = time.monotonic()
-    finish(folder / "results", folder / "cache")
-    seconds = time.monotonic() - begun
-    records = numbers(folder / "results")
-    assert sorted(records) == sorted(f"{m}.json" for m in METHODS)
-    assert all(record["status"] == "complete" for record in records.values())
-    return records, folder / "cache", seconds
+    place = Place(folder / "results", folder / "cache")
+    place.finish()
+    numbers = place.numbers()
+    assert sorted(numbers) == sorted(f"{m}.json" for m in METHODS)
+    assert all('"status": "complete"' in record for record in numbers.values())
+    return Whole(place, numbers, len(place.cells()))
 
 
-def test_the_second_identical_command_trains_nothing_and_says_so(
-    whole: tuple[dict[str, Any], Path, float],
-) -> None:
-    records, cache, _ = whole
-    results = cache.with_name("results")
-    cells = sorted((results / ".work" / "cells").rglob("*.json"))
+def test_the_second_identical_command_trains_nothing_and_says_so_at_once(whole: Whole) -> None:
+    cells = sorted(whole.place.cells())
     stamps = [cell.stat().st_mtime_ns for cell in cells]
-    assert stamps
-    said = finish(results, cache)
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import harness.cli.commands.run"], check=True, cwd=ROOT)
+    imports = time.monotonic() - begun
+    begun = time.monotonic()
+    said = whole.place.finish()
+    assert time.monotonic() - begun < imports + AT_ONCE
     assert said.count("complete already, nothing to train") == len(METHODS)
     # Without the records the cells are enough, and the records come out the same.
-    shutil.rmtree(results / "records")
-    assert "nothing was trained" in finish(results, cache)
+    shutil.rmtree(whole.place.results / "records")
+    assert "nothing was trained" in whole.place.finish()
     assert [cell.stat().st_mtime_ns for cell in cells] == stamps
-    assert numbers(results) == records
+    assert whole.place.numbers() == whole.numbers
 
 
-@pytest.mark.parametrize("kind", ["kill the driver", "interrupt the driver", "kill a worker"])
-def test_a_killed_command_goes_on_to_the_same_numbers(
-    whole: tuple[dict[str, Any], Path, float], tmp_path: Path, kind: str
-) -> None:
-    records, cache, seconds = whole
+@pytest.mark.parametrize(
+    "kind", ["kill the driver", "interrupt the driver", "interrupt the group", "kill a worker"]
+)
+def test_a_killed_command_goes_on_to_the_same_numbers(whole: Whole, tmp_path: Path, kind: str) -> None:
+    place = Place(tmp_path, whole.place.cache)
     # Other moments every time; the seed is printed with a failure.
     seed = random.randrange(2**31)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    moments = [chance.uniform(0.3, 0.95) * seconds for _ in range(1 if kind == "kill a worker" else 2)]
-    for moment in moments:
-        process = start(tmp_path, cache)
-        try:
-            process.communicate(timeout=moment)
-            continue  # the machine was faster this time
-        except subprocess.TimeoutExpired:
-            pass
-        children = psutil.Process(process.pid).children(recursive=True)
-        if kind == "kill a worker":
-            _kill_a_worker(children)
-            said, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, said
-        elif kind == "interrupt the driver":
-            process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=60)
-            assert process.returncode == 130, said
-            assert "To go on: python run_benchmark.py" in said
-        else:
-            process.kill()
-            process.communicate()
-        psutil.wait_procs(children, timeout=60)
-        assert not [child for child in children if child.is_running()], "workers end with their driver"
-    finish(tmp_path, cache)
-    assert numbers(tmp_path) == records
+    strike(kind, started(place, chance.randrange(1, whole.cells // 2)))
+    if kind != "kill a worker":
+        done = len(place.cells())
+        assert done < whole.cells, "it was struck amid its work"
+        strike(kind, started(place, chance.randrange(done + 1, whole.cells)))
+    place.finish()
+    assert place.numbers() == whole.numbers
 
 
-def _kill_a_worker(children: list[psutil.Process]) -> None:
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    if workers:
-        os.kill(workers[0].pid, signal.SIGKILL)
+def test_a_diary_of_a_killed_command_is_whole_in_the_end(whole: Whole, tmp_path: Path) -> None:
+    """One run of MLflow a study, trial and repetition, however often the command that told it was killed."""
+    place = Place(tmp_path, whole.place.cache, "mlflow")
+    process = started(place, 1)
+    database = tmp_path / ".work" / "mlflow.db"
+    # From when the first runs may be written; MLflow takes longer to begin than this work takes to end.
+    wait_for(process, database.exists)
+    strike("kill the driver", process)
+    place.finish()
+    assert place.numbers() == whole.numbers
+    client = MlflowClient(f"sqlite:///{database}")
+    (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name.startswith("dml/")]
+    runs = client.search_runs([experiment])
+    keys = [run.data.tags["dml.key"] for run in runs]
+    assert len(keys) == len(set(keys)), "no run is there twice"
+    levels = sorted((run.data.tags["dml.method"], run.data.tags["dml.level"]) for run in runs)
+    assert levels == [
+        *[("ms", "final")] * 3, ("ms", "study"), *[("ms", "trial")] * 4,
+        *[("untrained_head", "final")] * 2, ("untrained_head", "study"),
+    ]  # fmt: skip
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def started(place: Place, cells: int) -> subprocess.Popen[str]:
+    """The command, running, with so many cells finished."""
+    process = place.start()
+    wait_for(process, lambda: len(place.cells()) >= cells)
+    return process
+
+
+def wait_for(process: subprocess.Popen[str], condition: Any) -> None:
+    """Until the condition holds; the command must not have ended by then."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert process.poll() is None, "there is nothing left to strike"
+
+
+def strike(kind: str, process: subprocess.Popen[str]) -> None:
+    """One blow to a running command; returns when it has ended as such a blow should end it."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    if kind == "kill a worker":
+        worker = next(child for child in children if "spawn_main" in " ".join(child.cmdline()))
+        os.kill(worker.pid, signal.SIGKILL)
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        assert "a cell was lost with its worker" in said
+    elif kind == "kill the driver":
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    else:
+        # `kill -INT` reaches the driver alone, a terminal's Ctrl-C every process.
+        interrupt = os.kill if kind == "interrupt the driver" else os.killpg
+        interrupt(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130, said
+        assert "To go on: python run_benchmark.py" in said and "Traceback" not in said
+    psutil.wait_procs(children, timeout=60)
+    assert not [child for child in children if child.is_running()], "workers end with their driver"
