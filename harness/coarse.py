@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.ranking import TILE
-
+#: Items in a tile.
+TILE = 1024
 #: The largest of the whole numbers that stand for an item's values.
 LEVELS = 127
 #: Raw products lie above it, whatever the embeddings.

@@ -19,7 +19,9 @@ from torch.nn import functional as F
 #: Similarities held at a time: 64 MiB of float32.
 HELD = 1 << 24
 #: Gallery items in a tile. A core's cache holds a tile, and the gallery is padded to whole tiles.
-TILE = 1024
+TILE = 256
+#: The most queries in a block.
+BLOCK = 1024
 #: A block of queries is padded to a multiple of this: a product with a single row would add in another order.
 ROWS = 32
 
@@ -147,30 +149,39 @@ def similarity_blocks(
     """
     width = -(-len(items) // TILE) * TILE
     padded = F.pad(items, (0, 0, 0, width - len(items)))
-    height = ROWS * max(1, min(held // width, TILE, len(order)) // ROWS)
+    height = ROWS * max(1, min(held // width, BLOCK, len(order) + ROWS - 1) // ROWS)
     step = TILE if items.device.type == "cpu" else width
     table = torch.empty(height, width, device=items.device)
     for start in range(0, len(order), height):
         rows = order[start : start + height]
-        block = F.pad(queries[rows], (0, 0, 0, height - len(rows)))
+        block = F.pad(queries[rows], (0, 0, 0, -len(rows) % ROWS))
+        room = table[: len(block)]
         for tile in range(0, width, step):
-            torch.mm(block, padded[tile : tile + step].T, out=table[:, tile : tile + step])
-        table[:, len(items) :] = -torch.inf
-        yield rows, table[: len(rows)]
+            torch.mm(block, padded[tile : tile + step].T, out=room[:, tile : tile + step])
+        room[:, len(items) :] = -torch.inf
+        yield rows, room[: len(rows)]
 
 
 def nearest(similarities: Tensor, k: int) -> Tensor:
     """(B, k) columns of the k largest of (B, W) similarities, in order; ties go to the lower column."""
     values, columns = _largest(similarities, min(k + 1, similarities.shape[1]))
     # Which of several equal values at the k-th place come in, the index decides: all columns must be seen.
-    tied = torch.nonzero((values[:, k - 1 : k] == values[:, k:]).any(1)).flatten()
-    values, columns = values[:, :k].clone(), columns[:, :k].clone()
-    for start in range(0, len(tied), ROWS):
-        some = tied[start : start + ROWS]
-        columns[some] = _first_of_ties(similarities[some], values[some, -1:], k)
+    cut = torch.nonzero((values[:, k - 1 : k] == values[:, k:]).any(1)).flatten()
+    tied = torch.nonzero((values[:, 1:k] == values[:, : k - 1]).any(1)).flatten()
+    columns = columns[:, :k].clone()
+    for start in range(0, len(cut), ROWS):
+        some = cut[start : start + ROWS]
+        columns[some] = _first_of_ties(similarities[some], values[some, k - 1 : k], k)
+    for some in torch.split(torch.cat([cut, tied]), BLOCK):
+        columns[some] = _in_order(similarities, some, columns[some])
+    return columns
+
+
+def _in_order(similarities: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Columns (B, k) of some rows by their values, from high to low, then by column."""
     columns = columns.sort(1).values
-    order = similarities.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
-    return columns.gather(1, order)
+    values = similarities[rows[:, None], columns]
+    return columns.gather(1, values.sort(dim=1, descending=True, stable=True).indices)
 
 
 def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -180,7 +191,7 @@ def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     height, width = similarities.shape
     # About the root of width / k, with which the fewest values are looked at.
-    size = 1 << max(0, (width // k).bit_length() - 1) // 2
+    size = min(TILE, 1 << max(0, (width // k).bit_length() - 1) // 2)
     if size < 4:
         return similarities.topk(k)
     step = width // size

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.candidates import Candidates, ranked_candidates
-from harness.coarse import NEVER, Coarse
-from harness.ranking import TILE, Ranked, Relevance, nearest_relevant, ranked
+from harness.coarse import NEVER, TILE, Coarse
+from harness.ranking import Ranked, Relevance, nearest_relevant, ranked
 
 #: Items of a group, as a rule, and how many groups there are at least: in all, and for each item of a class.
 GROUP = 128

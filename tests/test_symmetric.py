@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness import coarse, metrics, symmetric
-from harness.coarse import Coarse, integers_pay
+from harness.coarse import TILE, Coarse, integers_pay
 from harness.metrics import Scores, score, unit
-from harness.ranking import TILE, Relevance, nearest_relevant, ranked
+from harness.ranking import Relevance, nearest_relevant, ranked
 
 K = (1, 2, 10, 100, 1000)
 few = settings(max_examples=15, deadline=None)
