@@ -248,7 +248,8 @@ def _try(method: Method) -> None:
     """Refuse, before any image is read, what raises on the smallest batch: a loss that takes no miner, say."""
     assert method.build is not None
     labels = torch.arange(8) // 2
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would come again, and more to the point, in training
         torch.manual_seed(0)
         try:
             method.build(Task(classes=4, embedding_size=8), **method.published)(torch.randn(8, 8), labels)

@@ -108,6 +108,9 @@ def _list(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"
     )
+    parser.add_argument(
+        "--into", metavar="FILE", help="draw methods, pml or protocols as a table between their marks in FILE"
+    )
     _places(parser)
     _json(parser)
 

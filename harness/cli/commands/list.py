@@ -10,7 +10,8 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.backbones import backbone_names, describe, find_weights
-from harness.cli.main import show
+from harness.cli.catalogue import bridged_table, methods_table, protocols_table, write_into
+from harness.cli.main import say, show
 from harness.cli.settings import Settings, read_settings
 from harness.data import load_dataset
 from harness.discovery import (
@@ -22,22 +23,42 @@ from harness.discovery import (
     method_names,
     protocol_names,
 )
-from harness.errors import BenchmarkError
+from harness.errors import BenchmarkError, RequestError
 from harness.method import Method
 
 Rows = list[dict[str, Any]]
 
+#: Ours with those of packages and plugins, and another library's.
+METHODS = ("methods", "pml")
+
 
 def main(request: argparse.Namespace) -> int:
+    plugins = tuple(Path(p).resolve() for p in request.plugin)
+    if request.into is not None:
+        write_into(Path(request.into), request.what, _table(request.what, plugins))
+        say(f"drawn        {request.into}")
+        return 0
     settings = read_settings(request.data, request.cache, request.results)
-    if request.what == "methods":
-        rows = methods(tuple(Path(p).resolve() for p in request.plugin))
-    elif request.what == "pml":
-        rows = [_method(load_method(name)) for name in bridged_names()]
+    if request.what in METHODS:
+        rows = [_method(method) for method in _methods(request.what, plugins)]
     else:
         rows = {"datasets": datasets, "protocols": protocols, "backbones": backbones}[request.what](settings)
     show(rows, _text(rows), request.json)
     return 0
+
+
+def _table(what: str, plugins: tuple[Path, ...]) -> str:
+    if what in METHODS:
+        draw = methods_table if what == METHODS[0] else bridged_table
+        return draw(_methods(what, plugins))
+    if what == "protocols":
+        return protocols_table(load_protocol(name) for name in protocol_names())
+    raise RequestError(f"list {what} --into: which of them are here differs from machine to machine")
+
+
+def _methods(what: str, plugins: tuple[Path, ...]) -> list[Method]:
+    names = method_names(plugins) if what == METHODS[0] else bridged_names()
+    return [load_method(name, plugins) for name in names]
 
 
 def _text(rows: Rows) -> str:
@@ -52,10 +73,6 @@ def _words(value: Any) -> str:
         return ", ".join(map(str, value))
     text = "" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def methods(plugins: tuple[Path, ...]) -> Rows:
-    return [_method(load_method(name, plugins)) for name in method_names(plugins)]
 
 
 def _method(method: Method) -> dict[str, Any]:
