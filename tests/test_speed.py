@@ -28,6 +28,8 @@ def test_ratios_are_of_the_same_round() -> None:
     found = figure("own", Times((2.0, 6.0, 2.2), (1.0, 1.0, 1.0)), Times((1.0, 3.0, 1.0), (2.0, 2.0, 2.0)))
     assert (found.ratio, found.low, found.high, found.cpu_ratio) == (2.0, 2.0, 2.2, 0.5)
     assert found.seconds == 2.2
+    assert found.per_second is None
+    assert figure("own", Times((2.0,), (1.0,)), Times((1.0,), (2.0,)), images=64).per_second == 32
 
 
 def test_rounds_alternate() -> None:
@@ -111,6 +113,8 @@ def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFi
     parts = ("evaluation", "growth", "input", "training", "steps")
     assert all(len(value[part]) >= 2 for part in parts)
     assert value["training"][1]["ratio"] > 0
+    assert all(row["per_second"] > 0 for part in ("input", "training") for row in value[part])
+    assert value["compared_with_pytorch_metric_learning"] is True
     assert {row["method"] for row in value["steps"]} == {"contrastive", "ms"}
     assert main([*words, "growth"]) == 0
     text = capsys.readouterr().out

@@ -18,7 +18,7 @@ from harness.dataset import Pictures
 from harness.engine.crops import Images
 from harness.engine.inputs import ImageInputs
 from harness.protocol import Protocol
-from harness.speed.rounds import Figure, compared
+from harness.speed.rounds import Figure, Work, compared
 
 #: Processes of the DataLoader.
 WORKERS = 2
@@ -64,9 +64,11 @@ def pipeline_figures(
     usual()
     images = batches * protocol.batch_size
     name = f"torch DataLoader with torchvision transforms, {WORKERS} processes"
-    return compared(
-        {f"store and augmentation, {images} views at {protocol.size} px": ours, name: usual}, rounds
-    )
+    work: dict[str, Work] = {
+        f"store and augmentation, {images} views at {protocol.size} px": ours,
+        name: usual,
+    }
+    return compared(work, rounds, images)
 
 
 class _Decoded(Dataset[Tensor]):

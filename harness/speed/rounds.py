@@ -40,6 +40,7 @@ class Figure:
     low: float
     high: float
     cpu_ratio: float
+    per_second: float | None = None
 
 
 def times(work: Mapping[str, Work], rounds: int) -> dict[str, Times]:
@@ -55,27 +56,29 @@ def times(work: Mapping[str, Work], rounds: int) -> dict[str, Times]:
     return {name: Times(tuple(wall[name]), tuple(cpu[name])) for name in work}
 
 
-def figure(what: str, own: Times, other: Times) -> Figure:
-    """`own` beside `other`, round by round."""
+def figure(what: str, own: Times, other: Times, images: int | None = None) -> Figure:
+    """`own` beside `other`, round by round. images: how many each run sees."""
+    seconds = statistics.median(own.wall)
     ratios = [a / b for a, b in zip(own.wall, other.wall, strict=True)]
     # The processors' clock ticks in hundredths of a second: a short run may take none.
     busy = [a / max(b, 1e-3) for a, b in zip(own.cpu, other.cpu, strict=True)]
     return Figure(
         what=what,
-        seconds=statistics.median(own.wall),
+        seconds=seconds,
         cpu_seconds=statistics.median(own.cpu),
         ratio=statistics.median(ratios),
         low=min(ratios),
         high=max(ratios),
         cpu_ratio=statistics.median(busy),
+        per_second=None if images is None else images / seconds,
     )
 
 
-def compared(work: Mapping[str, Work], rounds: int) -> list[Figure]:
-    """Every work beside the first."""
+def compared(work: Mapping[str, Work], rounds: int, images: int | None = None) -> list[Figure]:
+    """Every work beside the first. images: how many each run sees."""
     measured = times(work, rounds)
     first = next(iter(measured.values()))
-    return [figure(name, own, first) for name, own in measured.items()]
+    return [figure(name, own, first, images) for name, own in measured.items()]
 
 
 def _processor_seconds() -> float:

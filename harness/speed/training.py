@@ -49,7 +49,7 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
         f"training {name}": lambda: epoch(inputs, steps),
         "the same on one resident batch": lambda: epoch(resident, steps),
     }
-    return compared(work, rounds)
+    return compared(work, rounds, steps * protocol.batch_size)
 
 
 def _trainable(bench: Bench, method: Method) -> tuple[Inputs, Callable[[Inputs, int], object]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from harness.errors import RequestError
 from harness.protocol import Protocol
 from harness.speed.evaluation import evaluation_figures, evaluation_growth
 from harness.speed.pipeline import pipeline_figures
-from harness.speed.steps import step_costs
+from harness.speed.steps import OTHER, step_costs
 from harness.speed.training import training_figures
 
 #: Photographs that are measured on where the data root holds them and no dataset is named; characters otherwise.
@@ -64,7 +65,11 @@ def main(request: argparse.Namespace) -> int:
         "steps": lambda: _steps(request),
     }
     _check(request, list(sections))
-    value: dict[str, Any] = {"environment": environment("cpu", request.threads, 1), "rounds": request.rounds}
+    value: dict[str, Any] = {
+        "environment": environment("cpu", request.threads, 1),
+        "rounds": request.rounds,
+        "compared_with_pytorch_metric_learning": find_spec(OTHER) is not None,
+    }
     threads = torch.get_num_threads()
     torch.set_num_threads(request.threads)
     try:
@@ -176,6 +181,8 @@ def _text(value: dict[str, Any]) -> str:
         "A ratio is a row's time over that of the first row of its table, median and extremes over rounds: above 1, "
         "the first is faster.",
     ]
+    if not value["compared_with_pytorch_metric_learning"]:
+        lines.append("pytorch-metric-learning is not installed: nothing stands beside it.")
     for name, draw in (
         ("evaluation", _figures),
         ("growth", _growths),
@@ -193,6 +200,7 @@ def _figures(rows: Rows) -> str:
         [
             row["what"],
             f"{row['seconds']:.3f}",
+            "" if row["per_second"] is None else f"{row['per_second']:.0f}",
             f"{row['ratio']:.2f}",
             f"{row['low']:.2f} to {row['high']:.2f}",
             f"{row['cpu_ratio']:.2f}",
@@ -200,7 +208,7 @@ def _figures(rows: Rows) -> str:
         for row in rows
     ]
     return tabulate(
-        table, ["", "seconds", "ratio", "over rounds", "of processor time"], disable_numparse=True
+        table, ["", "seconds", "images/s", "ratio", "over rounds", "of processor time"], disable_numparse=True
     )
 
 
