@@ -97,7 +97,10 @@ def _run(parser: ArgumentParser) -> None:
         help="keep test curves of the final trainings, to show what choosing the epoch on them would have claimed",
     )
     parser.add_argument(
-        "--tracker", choices=("mlflow", "none"), default="mlflow", help="the diary (default mlflow)"
+        "--tracker",
+        default="mlflow",
+        metavar="NAME",
+        help="mlflow (default), none, or module:Class of your own",
     )
     _json(parser)
 

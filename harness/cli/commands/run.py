@@ -21,13 +21,13 @@ from harness.campaign.jobs import Job, Workplace
 from harness.campaign.limits import Limits
 from harness.campaign.prepare import prepare
 from harness.cli.boards import board_text, readme_of
-from harness.cli.diary import close_diary, open_diary
 from harness.cli.lines import METHOD, again
 from harness.cli.main import say, show
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, arithmetic_variables, quiet_ray, read_settings
 from harness.cli.terminal import Terminal
+from harness.cli.trackers import last_words, tracker_of
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
@@ -79,15 +79,15 @@ def _work(
     entries: Sequence[Entry],
     begun: float,
 ) -> list[Record]:
-    executor_for = _executor(request, campaign, settings)
+    executor_for, open_tracker = _executor(request, campaign, settings), tracker_of(request.tracker)
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True)) as terminal:
         bench, test = prepare(
             campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
             terminal.preparing, keep_images=settings.keep_images,
         )  # fmt: skip
-        diary = open_diary(settings) if request.tracker == "mlflow" else None
-        watchers = Watchers([terminal, *([diary] if diary else [])])
+        tracker = open_tracker(settings)
+        watchers = Watchers([terminal, *([tracker] if tracker else [])])
         executor = executor_for(Workplace(bench, campaign.places.cells, _limits(request)))
         campaign = replace(campaign, workers=executor.slots)
 
@@ -106,7 +106,7 @@ def _work(
         finally:
             executor.stop()
             watchers.close()
-        for fault in [*watchers.faults, *(close_diary(diary) if diary else [])]:
+        for fault in [*watchers.faults, *last_words(tracker)]:
             terminal.say(fault)
         if not terminal.trained:
             terminal.say("every cell was there already: nothing was trained")
