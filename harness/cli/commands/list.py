@@ -35,7 +35,7 @@ METHODS = ("methods", "pml")
 def main(request: argparse.Namespace) -> int:
     plugins = tuple(Path(p).resolve() for p in request.plugin)
     if request.into is not None:
-        write_into(Path(request.into), request.what, _table(request.what, plugins))
+        write_into(Path(request.into), request.what, table(request.what, plugins))
         say(f"drawn        {request.into}")
         return 0
     settings = read_settings(request.data, request.cache, request.results)
@@ -47,7 +47,8 @@ def main(request: argparse.Namespace) -> int:
     return 0
 
 
-def _table(what: str, plugins: tuple[Path, ...]) -> str:
+def table(what: str, plugins: tuple[Path, ...]) -> str:
+    """Methods, another library's losses or protocols as a Markdown table. Raises RequestError for the others."""
     if what in METHODS:
         draw = methods_table if what == METHODS[0] else bridged_table
         return draw(_methods(what, plugins))
