@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -43,6 +45,8 @@ TASKS = int(os.environ.get("TASKS", "300"))
 
 PLUGIN = """
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -237,6 +241,32 @@ def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, address: st
     with pytest.raises(RequestError, match=f"no Ray cluster at {address}"):
         RayExecutor(Workplace(rig.bench, rig.campaign.places.cells), Cluster(tmp_path, address))
     assert time.monotonic() - begun < 30
+
+
+OWN = """
+from pathlib import Path
+from harness.cli.settings import ready_ray
+ready_ray(own=True)
+from harness.campaign.ray_executor import Cluster, _connect, ray
+_connect(Cluster(Path.cwd(), workers=1), 1)
+print(ray.get_runtime_context().gcs_address, flush=True)
+input()
+"""
+
+
+def test_nobody_else_gets_into_a_cluster_of_our_own() -> None:
+    """Ray's ports are open to the network, so its doors ask for a token."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    words = [sys.executable, "-c", OWN]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean) as own:
+        assert own.stdout is not None and own.stdin is not None
+        address = own.stdout.readline().strip()
+        stranger = subprocess.run(
+            [sys.executable, "-c", f"import ray; ray.init(address={address!r}); print(ray.nodes())"],
+            capture_output=True, text=True, timeout=120, env=clean | {"RAY_USAGE_STATS_ENABLED": "0"},
+        )  # fmt: skip
+        own.stdin.close()
+    assert stranger.returncode != 0 and "Authentication token is missing" in stranger.stderr
 
 
 def test_what_the_driver_is_told_of_a_lost_task() -> None:

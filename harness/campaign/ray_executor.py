@@ -120,12 +120,10 @@ class RayExecutor:
 
 
 def _connect(cluster: Cluster, threads: int) -> None:
-    # Nothing of our own cluster listens beyond the loopback address.
     own: dict[str, Any] = {
         "num_cpus": None if cluster.workers is None else cluster.workers * threads,
         "object_store_memory": OBJECT_STORE,
         "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
     }
     at = f"at {cluster.address} (RAY_ADDRESS)" if cluster.address else "on this machine"
     try:

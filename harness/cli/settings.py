@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def arithmetic_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC)}
 
 
-def quiet_ray() -> None:
-    """Ray reports to its makers unless it is told otherwise before it is imported."""
+def ready_ray(own: bool) -> None:
+    """What Ray must be told before it is imported: to report nothing to its makers, and to let nobody else into a
+    cluster of our own, whose ports are open to the network."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if own:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))

@@ -25,7 +25,7 @@ from harness.cli.lines import METHOD, again
 from harness.cli.main import say, show
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
-from harness.cli.settings import Settings, arithmetic_variables, quiet_ray, read_settings
+from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import Terminal
 from harness.cli.trackers import last_words, tracker_of
 from harness.errors import RequestError
@@ -138,7 +138,7 @@ def _limits(request: argparse.Namespace) -> Limits:
 def _ray_executor(
     request: argparse.Namespace, campaign: Campaign, settings: Settings
 ) -> Callable[[Workplace], Executor]:
-    quiet_ray()
+    ready_ray(own=settings.ray is None)
     try:
         # Ray is an extra, and takes seconds to import.
         from harness.campaign.ray_executor import Cluster, RayExecutor
