@@ -55,9 +55,13 @@ def survive(whole: Whole, folder: Path, kind: str, chance: random.Random, more: 
     for _ in range(BLOWS):
         process = place.start(*more)
         try:
-            process.communicate(timeout=chance.uniform(0.15, 1.0) * whole.seconds)
+            # The blow to a worker waits for workers itself.
+            rest = 0.0 if kind == "kill a worker" else chance.uniform(0.15, 1.0) * whole.seconds
+            process.communicate(timeout=rest)
         except subprocess.TimeoutExpired:
             hits += strike(process, kind, chance)
+        if process.returncode == DONE:
+            break
     place.finish()
     assert numbers(place.results) == whole.records
     shutil.rmtree(folder)
