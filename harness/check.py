@@ -114,10 +114,15 @@ def degenerate_batches_are_finite(probe: Probe) -> Iterator[str]:
     for what, (x, labels) in degenerate_batches().items():
         loss, gradient = value_and_gradient(probe.objective(), probe.embeddings(x), labels)
         if not loss.isfinite() or not gradient.isfinite().all():
-            yield (
-                f"on a batch with {what} the loss is {loss.item()} or its gradient is not finite; average with "
-                "methods._pairs.masked_mean or mean_where, which are 0 where there is nothing to average"
-            )
+            yield f"on a batch with {what} the loss is {loss.item()} or its gradient is not finite; {_remedy(what)}"
+
+
+def _remedy(what: str) -> str:
+    if "zero" in what or "duplicates" in what:
+        return "keep divisions, roots and logarithms away from 0 (methods._pairs.unit and euclidean do)"
+    return (
+        "average with methods._pairs.masked_mean or mean_where, which are 0 where there is nothing to average"
+    )
 
 
 def ends_of_the_space_are_finite(probe: Probe) -> Iterator[str]:

@@ -213,7 +213,8 @@ LOSSES: Mapping[str, Known] = {
             "Movshovitz-Attias, Toshev, Leung, Ioffe, Singh",
             "No Fuss Distance Metric Learning using Proxies", "ICCV", 2017, "1703.07464",
         ),
-        {"softmax_scale": _log(0.5, 100)}, {"softmax_scale": 1.0}, own_rate=50.0,
+        # Above about 45 the library's softmax is 0 in float32, and its logarithm not finite.
+        {"softmax_scale": _log(0.5, 40)}, {"softmax_scale": 1.0}, own_rate=50.0,
     ),
     "RankedListLoss": Known(
         "list",
