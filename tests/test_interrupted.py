@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ import numpy as np
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
+
+from tests.chaos_rig import draw_images
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("ms", "untrained_head")
@@ -32,17 +36,18 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Place:
-    """The results and the cache of one command."""
+    """The results, the cache and the images of one command."""
 
     results: Path
     cache: Path
+    images: Path
     tracker: str = "none"
 
     @property
     def command(self) -> list[str]:
         return [
-            sys.executable, str(ROOT / "run_benchmark.py"), "--methods", ",".join(METHODS), "--dataset", "glyphs",
-            "--protocol", "smoke", "--set", "trials=4", "--results", str(self.results), "--cache", str(self.cache),
+            sys.executable, str(ROOT / "run_benchmark.py"), "--methods", ",".join(METHODS),
+            "--dataset", f"folder:{self.images}", "--protocol", "smoke", "--set", "trials=4", "--results", str(self.results), "--cache", str(self.cache),
             "--workers", "2", "--tracker", self.tracker,
         ]  # fmt: skip
 
@@ -92,7 +97,7 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    place = Place(folder / "results", folder / "cache")
+    place = Place(folder / "results", folder / "cache", draw_images(folder / "images", "discs"))
     place.finish()
     numbers = place.numbers()
     assert sorted(numbers) == sorted(f"{m}.json" for m in METHODS)
@@ -118,26 +123,32 @@ def test_the_second_identical_command_trains_nothing_and_says_so_at_once(whole: 
 
 
 @pytest.mark.parametrize(
-    "kind", ["kill the driver", "interrupt the driver", "interrupt the group", "kill a worker"]
+    "blows",
+    [("kill a worker",), ("kill the driver", "interrupt the driver", "interrupt the group")],
+    ids=["a worker", "the driver"],
 )
-def test_a_killed_command_goes_on_to_the_same_numbers(whole: Whole, tmp_path: Path, kind: str) -> None:
-    place = Place(tmp_path, whole.place.cache)
-    # Other moments every time; the seed is printed with a failure.
+def test_a_killed_command_goes_on_to_the_same_numbers(
+    whole: Whole, tmp_path: Path, blows: Sequence[str]
+) -> None:
+    place = dataclasses.replace(whole.place, results=tmp_path)
+    # Other moments and another order every time; the seed is printed with a failure.
     seed = random.randrange(2**31)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    strike(kind, started(place, chance.randrange(1, whole.cells // 2)))
-    if kind != "kill a worker":
+    for left, blow in zip(range(len(blows), 0, -1), chance.sample(blows, len(blows)), strict=True):
         done = len(place.cells())
-        assert done < whole.cells, "it was struck amid its work"
-        strike(kind, started(place, chance.randrange(done + 1, whole.cells)))
-    place.finish()
+        # Each time some new cells are finished and enough are missing for the blows to come.
+        process = started(place, done + chance.randrange(1, max(2, (whole.cells - done) // (left + 1))))
+        strike(blow, process)
+        assert blow == "kill a worker" or len(place.cells()) < whole.cells, "it was struck amid its work"
+    if "kill a worker" not in blows:
+        place.finish()
     assert place.numbers() == whole.numbers
 
 
 def test_a_diary_of_a_killed_command_is_whole_in_the_end(whole: Whole, tmp_path: Path) -> None:
     """One run of MLflow a study, trial and repetition, however often the command that told it was killed."""
-    place = Place(tmp_path, whole.place.cache, "mlflow")
+    place = dataclasses.replace(whole.place, results=tmp_path, tracker="mlflow")
     process = started(place, 1)
     database = tmp_path / ".work" / "mlflow.db"
     # From when the first runs may be written; MLflow takes longer to begin than this work takes to end.
