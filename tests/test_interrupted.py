@@ -47,8 +47,8 @@ class Place:
     def command(self) -> list[str]:
         return [
             sys.executable, str(ROOT / "run_benchmark.py"), "--methods", ",".join(METHODS),
-            "--dataset", f"folder:{self.images}", "--protocol", "smoke", "--set", "trials=4", "--results", str(self.results), "--cache", str(self.cache),
-            "--workers", "2", "--tracker", self.tracker,
+            "--dataset", f"folder:{self.images}", "--protocol", "smoke", "--set", "trials=4",
+            "--results", str(self.results), "--cache", str(self.cache), "--workers", "2", "--tracker", self.tracker,
         ]  # fmt: skip
 
     def start(self) -> subprocess.Popen[str]:
