@@ -61,7 +61,7 @@ WRONG = [
     (["--threads", "0"], 2, "--threads: '0'", "1 or more"),
     (["--max-hours", "-1"], 2, "--max-hours: '-1'", "above 0"),
     (["--max-hours", "nan"], 2, "--max-hours: 'nan'", "above 0"),
-    (["--tracker", "x"], 2, "--tracker: invalid choice: 'x'", "mlflow"),
+    (["--tracker", "x"], 2, "--tracker x", "module:Class"),
     (["--plugin", "nowhere.py"], 2, "nowhere.py", "no such file"),
     (["--plugin", "."], 2, "--plugin .", "a folder"),
     (["--weights", "nowhere.pth"], 3, "nowhere.pth", "no such file"),
