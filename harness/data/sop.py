@@ -12,11 +12,14 @@ TITLE = "Stanford Online Products"
 HOMEPAGE = "https://cvgl.stanford.edu/projects/lifted_struct/"
 TERMS = "for research; the photographs belong to their makers"
 HOW = f"`data prepare sop` fetches it ({TERMS}); or get Stanford_Online_Products.zip from {HOMEPAGE} and unpack it."
-# Nobody serves it over https but Google Drive; the checksum says whether it arrived as it was published.
+# The publisher's server has answered over plain http alone; the checksum says whether it arrived as it was published.
 ARCHIVES = (
     Archive(
         file="Stanford_Online_Products.zip",
-        addresses=("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",),
+        addresses=tuple(
+            f"{scheme}://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip"
+            for scheme in ("https", "http")
+        ),
         checksums=(
             "md5:7f73d41a2f44250d4779881525aea32e",
             "sha256:b04fa78210e69fab050ce73939550e1cd0f96890bdd98ec9fee732c3b756ef48",

@@ -27,7 +27,7 @@ from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import Terminal
-from harness.cli.trackers import last_words, tracker_of
+from harness.cli.trackers import Opening, last_words, tracker_of
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
@@ -53,6 +53,7 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     """Do what is missing, draw the leaderboard, and return the entries' records in order."""
     begun = time.monotonic()
     campaign = settled.campaign
+    means = _executor(request, campaign, settings), tracker_of(request.tracker)
     _remember(settled)
     entries = campaign.entries()
     kept = {} if request.force else {e.key: r for e in entries if (r := campaign.recorded(e)) is not None}
@@ -60,7 +61,7 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     for entry in entries:
         if entry.key in kept:
             say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
-    fresh = _work(request, campaign, settings, to_do, begun) if to_do else []
+    fresh = _work(request, campaign, settings, to_do, begun, *means) if to_do else []
     draw(settings.results, readme_of(settings.results))
     return [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
 
@@ -78,8 +79,9 @@ def _work(
     settings: Settings,
     entries: Sequence[Entry],
     begun: float,
+    executor_for: Callable[[Workplace], Executor],
+    open_tracker: Opening,
 ) -> list[Record]:
-    executor_for, open_tracker = _executor(request, campaign, settings), tracker_of(request.tracker)
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True)) as terminal:
         bench, test = prepare(
