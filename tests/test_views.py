@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from scipy import stats
 from torchvision.transforms import v2
@@ -188,6 +189,14 @@ def _moved(store: Store, **parts: float) -> torch.Tensor:
         **{name: torch.tensor([v], dtype=torch.float64) for name, v in values.items()}, flips=flips
     )
     return jitter.move(next(_pictures(store))[None].float(), movement)[0]
+
+
+@pytest.mark.parametrize("side", [1, 28, 33])
+def test_the_grid_of_a_movement_is_torchs_to_the_digit(side: int) -> None:
+    theta = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(
+        jitter._grid(theta, side), F.affine_grid(theta, [5, 3, side, side], align_corners=False)
+    )
 
 
 def test_jitter_without_movement_changes_nothing(characters: Store) -> None:

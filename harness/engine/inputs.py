@@ -59,12 +59,12 @@ class FeatureInputs:
 
     def train_batch(self, index: Tensor, generator: torch.Generator) -> list[Tensor]:
         chosen = index.to(self.device)
-        return [f[chosen] for f in self.features]
+        return [f.index_select(0, chosen) for f in self.features]
 
     def test_batches(self, index: Tensor) -> Iterator[list[Tensor]]:
         for part in torch.split(index, 16 * EVALUATION_BATCH):
             chosen = part.to(self.device)
-            yield [f[chosen] for f in self.features]
+            yield [f.index_select(0, chosen) for f in self.features]
 
 
 @lru_cache(maxsize=8)

@@ -83,7 +83,7 @@ def _squares(images: Images, index: Tensor, size: int, device: torch.device) -> 
     """The whole images, squeezed to (B, size, size, 3) uint8 on the device."""
     stacked = _stacked(images)
     if stacked is not None and stacked.shape[1:3] == (size, size):
-        return send(stacked[index], device)
+        return send(stacked.index_select(0, index), device)
     crops = whole_images(images.heights[index.numpy()], images.widths[index.numpy()])
     return _resized(images, index, crops, size, device)
 
@@ -92,7 +92,7 @@ def _centres(images: Images, index: Tensor, size: int) -> Tensor:
     """The central squares, (B, size, size, 3) uint8, placed as torchvision's CenterCrop does."""
     stacked = _stacked(images)
     if stacked is not None and stacked.shape[1:3] == (size, size):
-        return stacked[index]
+        return stacked.index_select(0, index)
     out = np.empty((len(index), size, size, 3), dtype=np.uint8)
     for target, position in zip(out, index.tolist(), strict=True):
         image = images.image(position)
