@@ -29,14 +29,15 @@ def half_set_recall(
     gallery: Tensor | None,
     gallery_labels: npt.NDArray[np.int64] | None,
     *,
-    classes: int,
+    groups: npt.NDArray[np.int64],
     recall_at: Sequence[int],
     held: int = HELD,
 ) -> npt.NDArray[np.float32]:
-    """(metrics, sets) Recall@K of the queries of each of `half_sets(classes)`, the gallery cut to the same classes.
+    """(metrics, sets) Recall@K of the queries of each of `half_sets(groups)`, the gallery cut to the same classes.
 
     queries (N, D), gallery (G, D): float32 of unit length; without a gallery the queries are their own.
-    labels, gallery_labels: (N,) and (G,) classes, 0 .. classes - 1. recall_at: the K, in the order of the rows.
+    labels, gallery_labels: (N,) and (G,) positions of classes. groups: (classes,) the group of each class, which goes
+    whole into a half-set or stays out (`harness.splits.class_groups`). recall_at: the K, in the order of the rows.
     NaN where no query of a half-set has a relevant item.
 
     A query's relevant items are of its own class, so whatever else is cut away, its nearest relevant item stays, and
@@ -48,7 +49,7 @@ def half_set_recall(
         items, relevance = gallery, Relevance.between(labels, gallery_labels, queries.device)
         offered = gallery_labels
     members = torch.as_tensor(
-        half_sets(classes).T, dtype=torch.float32, device=items.device
+        half_sets(int(groups.max()) + 1).T[groups], dtype=torch.float32, device=items.device
     )  # (classes, sets)
     kept = members[torch.as_tensor(offered, device=items.device)]  # (G, sets)
     own_sets = members[torch.as_tensor(labels, device=items.device)].bool()  # (N, sets)

@@ -44,13 +44,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method comes from."""
+    """Where a method comes from. batch: images of a step in its experiments (the smallest, where there are several)."""
 
     authors: str
     title: str
     venue: str
     year: int
     link: str
+    batch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class PaperReference(Part):
     venue: str
     year: int
     link: str
+    batch: int | None = None
+    """Images of a step in the paper's own experiments, where known."""
 
 
 class Trial(Part):
@@ -138,7 +140,7 @@ class Record(Part):
     development: Side
     test: Side
     test_classes: list[str]
-    """Names of the test classes, in the order of the per-class sums."""
+    """Names of the test classes, in the order of the per-class sums (`harness.splits.class_groups`)."""
 
     protocol_title: str
     protocol_digest: Sha
@@ -171,10 +173,10 @@ def place(results: Path, protocol: str, dataset: str, method: str) -> Path:
 def write_record(results: Path, record: Record, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     """Write a record and its arrays, each replaced whole. Returns the path of the JSON.
 
-    arrays: `class_sums` (runs, metrics, classes) float32 and `class_counts` (classes,) int64 over the tuned runs in
-        their order; `published_class_sums` likewise; `metric_names` (metrics,) str; and what pages need
-        (`harness.campaign.shown`). `pictures`, with their `picture_ids`, go into the file that all entries of the
-        folder share (`harness.thumbnails`).
+    arrays: `class_sums` (runs, metrics, groups) float32 and `class_counts` (groups,) int64 over the tuned runs in
+        their order, by `harness.splits.class_groups` of the test classes; `published_class_sums` likewise;
+        `metric_names` (metrics,) str; and what pages need (`harness.campaign.shown`). `pictures`, with their
+        `picture_ids`, go into the file that all entries of the folder share (`harness.thumbnails`).
     """
     path = place(results, record.protocol, record.dataset, record.method)
     path.parent.mkdir(parents=True, exist_ok=True)

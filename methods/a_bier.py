@@ -106,6 +106,7 @@ METHOD = Method(
         venue="TPAMI",
         year=2018,
         link="https://arxiv.org/abs/1801.04815",
+        batch=128,
     ),
     build=build,
     kind="ensemble",

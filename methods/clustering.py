@@ -74,6 +74,7 @@ METHOD = Method(
         venue="CVPR",
         year=2017,
         link="https://arxiv.org/abs/1612.01213",
+        batch=120,
     ),
     build=build,
     kind="list",

@@ -40,6 +40,7 @@ METHOD = Method(
         venue="WACV",
         year=2020,
         link="https://arxiv.org/abs/1904.04370",
+        batch=128,
     ),
     build=build,
     kind="triplet",

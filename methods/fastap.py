@@ -44,6 +44,7 @@ METHOD = Method(
         venue="CVPR",
         year=2019,
         link="https://openaccess.thecvf.com/content_CVPR_2019/html/Cakir_Deep_Metric_Learning_to_Rank_CVPR_2019_paper.html",
+        batch=256,
     ),
     build=build,
     kind="list",

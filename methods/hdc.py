@@ -126,6 +126,7 @@ METHOD = Method(
         venue="ICCV",
         year=2017,
         link="https://arxiv.org/abs/1611.05720",
+        batch=100,
     ),
     build=build,
     kind="ensemble",

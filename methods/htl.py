@@ -140,6 +140,7 @@ METHOD = Method(
         venue="ECCV",
         year=2018,
         link="https://arxiv.org/abs/1810.06951",
+        batch=50,
     ),
     build=build,
     kind="triplet",

@@ -94,6 +94,7 @@ METHOD = Method(
         venue="CVPR",
         year=2022,
         link="https://arxiv.org/abs/2203.10833",
+        batch=900,
     ),
     build=build,
     kind="list",

@@ -48,6 +48,7 @@ METHOD = Method(
         venue="CVPR",
         year=2016,
         link="https://arxiv.org/abs/1511.06452",
+        batch=128,
     ),
     build=build,
     kind="pair",

@@ -89,6 +89,7 @@ METHOD = Method(
         venue="ICCV",
         year=2017,
         link="https://arxiv.org/abs/1706.07567",
+        batch=70,
     ),
     build=build,
     kind="triplet",

@@ -43,6 +43,7 @@ METHOD = Method(
         venue="BMVC",
         year=2019,
         link="https://arxiv.org/abs/1811.12649",
+        batch=75,
     ),
     build=build,
     kind="classification",

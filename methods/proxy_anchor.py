@@ -47,6 +47,7 @@ METHOD = Method(
         venue="CVPR",
         year=2020,
         link="https://arxiv.org/abs/2003.13911",
+        batch=180,
     ),
     build=build,
     kind="proxy",

@@ -63,6 +63,7 @@ METHOD = Method(
         venue="ECCV",
         year=2020,
         link="https://arxiv.org/abs/2004.01113",
+        batch=32,
     ),
     build=build,
     kind="proxy",

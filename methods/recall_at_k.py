@@ -75,6 +75,7 @@ METHOD = Method(
         venue="CVPR",
         year=2022,
         link="https://arxiv.org/abs/2108.11179",
+        batch=400,
     ),
     build=build,
     kind="list",

@@ -44,6 +44,7 @@ METHOD = Method(
         venue="ECCV",
         year=2020,
         link="https://arxiv.org/abs/2007.12749",
+        batch=128,
     ),
     build=build,
     kind="triplet",

@@ -59,6 +59,7 @@ METHOD = Method(
         venue="ECCV",
         year=2020,
         link="https://arxiv.org/abs/2007.12163",
+        batch=112,
     ),
     build=build,
     kind="list",

@@ -87,6 +87,7 @@ METHOD = Method(
         venue="ICCV",
         year=2019,
         link="https://arxiv.org/abs/1909.05235",
+        batch=32,
     ),
     build=build,
     kind="classification",

@@ -33,7 +33,10 @@ from harness.backbones import (
 )
 from harness.backbones.bn_inception import BNInception
 from harness.backbones.fetching import download_weights
-from harness.backbones.weights import sha256_of
+from harness.backbones.weights import may_hold_test_classes, sha256_of
+from harness.campaign.prepare import Trunk
+from harness.campaign.recording import _of_method
+from harness.discovery import load_method, load_protocol
 from harness.errors import MissingError, RequestError
 
 HALF = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -420,6 +423,11 @@ def test_every_backbone_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "CUB" in rows["resnet50"]["note"]
     assert rows["convnet"]["note"] == ""
     assert "may" in contamination("")
+    told = {
+        data: may_hold_test_classes(data)
+        for data in ("nothing", "ImageNet-1k", "ImageNet-21k", "LAION-2B", "")
+    }
+    assert told == {"nothing": False, "ImageNet-1k": False, "ImageNet-21k": True, "LAION-2B": True, "": True}
     assert rows["mobilenet_v2"]["others_here"] == []
     (tmp_path / "mobilenet_v2.pth").touch()
     row = describe("mobilenet_v2", [tmp_path])
@@ -499,3 +507,15 @@ def test_a_fetch_that_fails_everywhere_names_each_reason(server: tuple[str, Path
     for words in ("absent.pth", "404", "bad.pth", "expected 000"):
         assert words in str(refusal.value)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_weights_that_may_have_seen_the_test_classes_keep_an_entry_out_of_ranks() -> None:
+    protocol = load_protocol("frozen")
+    web, imagenet = (
+        InputSpec((0.5,) * 3, (0.5,) * 3, trained_on=data) for data in ("LAION-2B", "ImageNet-1k")
+    )
+    assert Trunk(protocol, Path("w"), "0", web).caveat == "not ranked: LAION-2B: may hold any test image"
+    assert Trunk(protocol, Path("w"), "0", imagenet).caveat == ""
+    assert Trunk(protocol, None, "", web).caveat == ""
+    assert not _of_method(load_method("ms"), Trunk(protocol, Path("w"), "0", web))["ranked"]
+    assert _of_method(load_method("ms"), Trunk(protocol, Path("w"), "0", imagenet))["ranked"]

@@ -28,7 +28,9 @@ def images(classes: int, noise: float, seed: int = 0) -> tuple[torch.Tensor, np.
 def test_one_pass_gives_what_each_half_set_scores_by_itself(noise: float, held: int) -> None:
     embeddings, labels = images(20, noise)
     embeddings[10:15] = embeddings[3]  # duplicates: the order of ties counts
-    found = half_set_recall(unit(embeddings, "x"), labels, None, None, classes=20, recall_at=KS, held=held)
+    found = half_set_recall(
+        unit(embeddings, "x"), labels, None, None, groups=np.arange(20), recall_at=KS, held=held
+    )
     for column, members in enumerate(half_sets(20)):
         keep = members[labels]
         alone = score(embeddings[keep], labels[keep], recall_at=KS).metrics
@@ -46,7 +48,9 @@ def test_few_candidates_give_what_the_whole_gallery_gives(
     for halves in (False, True):
         monkeypatch.setattr(half_sets_module, "halves_suit", lambda items, relevance, halves=halves: halves)
         scores.append(
-            half_set_recall(unit(embeddings, "x"), labels, None, None, classes=600, recall_at=(1, 10, 400))
+            half_set_recall(
+                unit(embeddings, "x"), labels, None, None, groups=np.arange(600), recall_at=(1, 10, 400)
+            )
         )
     np.testing.assert_array_equal(*scores)
     assert scores[0].std(axis=1).min() > 0
@@ -55,7 +59,9 @@ def test_few_candidates_give_what_the_whole_gallery_gives(
 def test_a_gallery_apart_is_cut_to_the_half_set_too() -> None:
     (queries, labels), (gallery, offered) = images(11, 1.0), images(11, 1.0, seed=0)
     queries = queries + 0.3 * torch.randn(queries.shape, generator=torch.Generator().manual_seed(1))
-    found = half_set_recall(unit(queries, "q"), labels, unit(gallery, "g"), offered, classes=11, recall_at=KS)
+    found = half_set_recall(
+        unit(queries, "q"), labels, unit(gallery, "g"), offered, groups=np.arange(11), recall_at=KS
+    )
     for column, members in enumerate(half_sets(11)):
         q, g = members[labels], members[offered]
         alone = score(queries[q], labels[q], gallery[g], offered[g], recall_at=KS).metrics

@@ -364,6 +364,17 @@ def test_more_than_a_quarter_at_the_cap_is_not_converged() -> None:
     )
 
 
+def test_a_batch_below_a_quarter_of_the_papers_is_told() -> None:
+    record, _ = made("ms", 0.4)
+    papers = record.paper.model_copy(update={"batch": 180})
+    small, enough = (
+        record.model_copy(update={"paper": papers, "settings": record.settings | {"batch_size": size}})
+        for size in (44, 45)
+    )
+    assert "batches of 44, below a quarter of its paper's 180" in flags(small)
+    assert not [said for said in flags(enough) if "batches" in said]
+
+
 def test_trainings_that_never_left_epoch_zero_are_told() -> None:
     assert flags(with_endings(["patience"] * 4, [0, 2, 2, 2])) == ("25% of trainings chose epoch 0",)
     assert flags(floor()[0]) == ()

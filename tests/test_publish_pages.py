@@ -21,7 +21,7 @@ from harness.audit import Audit, TestCurve, write_audit
 from harness.cli.main import main
 from harness.data import load_dataset
 from harness.publish import draw, draw_with_images, stale
-from harness.publish.data import board_script, class_scores, kept_classes
+from harness.publish.data import board_script, class_scores
 from harness.publish.gallery import gallery
 from harness.publish.maps import embedding_map
 from harness.publish.optimism import claim, optimism
@@ -181,7 +181,6 @@ def test_an_unfinished_entry_has_no_class_scores() -> None:
     board = make_board("b", [made("ms", 0.4), late])
     assert class_scores(board, "late") is None
     assert script(board)["entries"]["late"] == {"title": "LATE"}
-    assert kept_classes(board).tolist() == list(range(CLASSES))
 
 
 # -- maps, sizes, years, properties ------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.errors import RequestError
 from harness.seeding import seed_of
-from harness.splits import class_order, fold_classes, fold_images
+from harness.splits import GROUPS, class_groups, class_order, fold_classes, fold_images, group_names
 
 
 def spans(*pairs: tuple[int, int]) -> list[int]:
@@ -92,3 +92,20 @@ def test_seeds_come_from_names() -> None:
     # Names are kept apart: ("ab", "c") is not ("a", "bc").
     assert seed_of("ab", "c") != seed_of("a", "bc")
     assert 0 <= seed_of("x") < 2**63
+
+
+def test_few_classes_stand_for_themselves() -> None:
+    names = [f"c{i}" for i in range(GROUPS)]
+    assert class_groups(names).tolist() == list(range(GROUPS))
+    assert group_names(names) == names
+
+
+def test_many_classes_are_dealt_evenly_by_their_names_alone() -> None:
+    names = [f"product {i}" for i in range(11_316)]
+    groups = class_groups(names)
+    sizes = np.bincount(groups)
+    assert len(sizes) == GROUPS and sizes.min() >= 22 and sizes.max() <= 23
+    order = np.random.default_rng(0).permutation(len(names))
+    assert (class_groups([names[i] for i in order]) == groups[order]).all()
+    assert abs(np.corrcoef(groups, np.arange(len(names)))[0, 1]) < 0.05, "neighbours are not kept together"
+    assert group_names(names)[0] == f"group 1 ({sizes[0]} classes)"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import RequestError
+from harness.splits import GROUPS, class_groups
 from harness.statistics import (
     Outcomes,
     compact_letters,
@@ -34,7 +35,6 @@ from harness.statistics import (
     two_way_interval,
 )
 from harness.statistics.comparison import step_down
-from harness.statistics.table import GROUPS
 from tests.made_records import made
 from tests.simulated_tables import (
     SETTINGS,
@@ -258,13 +258,22 @@ def test_entries_on_different_queries_are_not_compared() -> None:
         compare([random_entry(1), random_entry(2)])
 
 
-def test_many_classes_are_drawn_in_groups_to_the_same_effect() -> None:
+def test_many_classes_in_groups_say_what_the_classes_say() -> None:
     rng = np.random.default_rng(13)
-    C = 4 * GROUPS
+    C = 20 * GROUPS
+    counts = rng.integers(2, 13, C)
+    groups = class_groups([f"class {i}" for i in range(C)])
     base = rng.uniform(0.2, 0.8, C)
-    a, b = base + rng.normal(0.0012, 0.02, C), base + rng.normal(0, 0.02, C)
-    found = compare([entry(a, fixed=True), entry(b, fixed=True)])
-    assert found.p[0, 1] == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
+    by_class = [entry(base + rng.normal(gain, 0.3, C), counts, fixed=True) for gain in (0.009, 0.0)]
+    by_group = [
+        replace(one, sums=np.bincount(groups, one.sums[0])[None], counts=np.bincount(groups, counts))
+        for one in by_class
+    ]
+    for whole, dealt in zip(by_class, by_group, strict=True):
+        wide, narrow = two_way_interval(whole), two_way_interval(dealt)
+        assert dealt.means == pytest.approx(whole.means)
+        assert narrow.high - narrow.low == pytest.approx(wide.high - wide.low, rel=0.1)
+    assert compare(by_group).p[0, 1] == pytest.approx(compare(by_class).p[0, 1], abs=0.02)
 
 
 def test_seeds_are_paired_where_they_correlate_and_the_verdict_gains() -> None:

@@ -75,6 +75,14 @@ def contamination(trained_on: str) -> str:
     return f"{trained_on}: may hold any test image"
 
 
+def may_hold_test_classes(trained_on: str) -> bool:
+    """Whether results of such weights are kept out of ranks: what was learned from may be what is tested.
+
+    ImageNet-1k, which the field's comparisons all start from, is the exception: `contamination` stands beside them.
+    """
+    return trained_on not in (FROM_SCRATCH.trained_on, IMAGENET)
+
+
 def sha256_of(file: Path) -> str:
     """sha256 of a file in hexadecimal. Raises MissingError when there is no such file."""
     if not file.is_file():

@@ -199,7 +199,7 @@ class Campaign:
             test,
             CellStore(self.places.cells),
             environment(self.device, self.threads, self.workers),
-            self.trunk.note,
+            self.trunk,
             self.dataset,
         )
         if record.status == "complete" or self._written(entry) is None:

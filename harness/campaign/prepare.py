@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.backbones import InputSpec, input_spec, load_backbone, published_weights
-from harness.backbones.weights import sha256_of
+from harness.backbones.weights import contamination, may_hold_test_classes, sha256_of
 from harness.data.decoded import DecodedImages, decode_when_seen
 from harness.data.store import ImageStore, build_store
 from harness.dataset import Dataset, ImageSet
@@ -34,6 +34,13 @@ class Trunk:
     @property
     def note(self) -> str:
         return f"trained on {self.input.trained_on}"
+
+    @property
+    def caveat(self) -> str:
+        """What keeps entries with these weights out of ranks; "" where nothing does."""
+        if self.weights is None or not may_hold_test_classes(self.input.trained_on):
+            return ""
+        return f"not ranked: {contamination(self.input.trained_on)}"
 
 
 def settle_trunk(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.campaign.choosing import Finalist
 from harness.campaign.events import Entry, RepetitionDone, TrialDone
 from harness.campaign.outcome import Outcome
+from harness.campaign.prepare import Trunk
 from harness.campaign.properties import matched_scores, property_arrays
 from harness.campaign.shown import names_of, page_arrays, pictures_of
 from harness.campaign.store import CellStore
@@ -23,6 +24,7 @@ from harness.method import Method
 from harness.protocol import WORDS, distribution_json
 from harness.record import Finalist as FinalistScores
 from harness.record import PaperReference, Record, Run, SearchHistory, Side, Trial
+from harness.splits import class_groups
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -33,7 +35,7 @@ def make_record(
     test: TestRoles,
     store: CellStore,
     environment: Mapping[str, Any],
-    backbone_note: str,
+    trunk: Trunk,
     dataset: Dataset,
 ) -> tuple[Record, Arrays]:
     """The record of an entry and its arrays (see `harness.record.write_record` for their form)."""
@@ -46,13 +48,13 @@ def make_record(
         why=outcome.why,
         published_why=outcome.published_why,
         key=entry.key,
-        **_of_method(method),
+        **_of_method(method, trunk),
         **_of_dataset(entry, dataset),
         protocol_title=protocol.title,
         protocol_digest=entry.protocol_digest,
         settings=_settings(entry),
         backbone=protocol.backbone or "",
-        backbone_note=backbone_note,
+        backbone_note=trunk.note,
         space={
             name: distribution_json(d) for name, d in search_space(method, protocol, entry.dataset).items()
         },
@@ -67,15 +69,15 @@ def make_record(
     return record, _arrays(record, tuned, published, test, store, dataset)
 
 
-def _of_method(method: Method) -> dict[str, Any]:
+def _of_method(method: Method, trunk: Trunk) -> dict[str, Any]:
     return {
         "method": method.slug,
         "method_title": method.title,
         "method_kind": method.kind,
         "method_source": method.source,
         "paper": PaperReference(**dataclasses.asdict(method.paper)),
-        "caveat": method.caveat,
-        "ranked": method.ranked,
+        "caveat": "; ".join(filter(None, (method.caveat, trunk.caveat))),
+        "ranked": method.ranked and not trunk.caveat,
     }
 
 
@@ -202,18 +204,19 @@ def _arrays(
 
 
 def _by_run(cells: Sequence[Measurement], names: Sequence[str], test: TestRoles, store: CellStore) -> Arrays:
-    """`class_sums` (runs, metrics, classes), `class_counts` (classes,) and, where measured, `half_scores` (runs,
+    """`class_sums` (runs, metrics, groups), `class_counts` (groups,) and, where measured, `half_scores` (runs,
     metrics, sets): scores on half sets of the test classes with the gallery cut; nan where a run or metric has none."""
-    labels, classes = test.queries.labels, len(test.queries.class_names)
-    sums = np.zeros((len(cells), len(names), classes), np.float32)
-    counts = np.zeros(classes, np.int64)
+    groups = class_groups(test.queries.class_names)
+    labels, number = groups[test.queries.labels], int(groups.max()) + 1
+    sums = np.zeros((len(cells), len(names), number), np.float32)
+    counts = np.zeros(number, np.int64)
     halves: dict[int, npt.NDArray[np.float32]] = {}
     for i, cell in enumerate(cells):
         outcomes = store.arrays(cell.key)
         own = labels[outcomes["query"]]
-        counts = np.bincount(own, minlength=classes)
+        counts = np.bincount(own, minlength=number)
         for m, name in enumerate(names):
-            sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=classes)
+            sums[i, m] = np.bincount(own, weights=outcomes[name], minlength=number)
         if "half_scores" in outcomes:
             halves[i] = _half_scores(outcomes, names, test.recall_at)
     found: Arrays = {"class_sums": sums, "class_counts": counts}

@@ -21,6 +21,7 @@ from harness.engine.bench import Bench, Role, TestRoles
 from harness.engine.embedder import Embedder
 from harness.half_sets import half_set_recall
 from harness.metrics import score, unit
+from harness.splits import class_groups
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -104,7 +105,7 @@ def _half_scores(
         test.queries.labels,
         None if gallery is None else unit(gallery, "gallery"),
         None if test.gallery is None else test.gallery.labels,
-        classes=len(test.queries.class_names),
+        groups=class_groups(test.queries.class_names),
         recall_at=(1, *test.recall_at),
     )
     nothing = np.full(recall.shape[1], np.nan, np.float32)

@@ -14,9 +14,7 @@ import numpy.typing as npt
 from harness.publish.rows import Board
 from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.publish.shown import COLUMNS, Shown
-
-#: More test classes than this are thinned out evenly, so that the file stays small.
-CLASSES = 1000
+from harness.splits import group_names
 
 
 def board_script(board: Board, shown: Shown | None, file: str | None) -> str:
@@ -24,22 +22,19 @@ def board_script(board: Board, shown: Shown | None, file: str | None) -> str:
 
     file: the sheet of pictures, where there is one. Scores are MAP@R of one model by class in thousandths, the mean
     over repetitions; neighbours are numbers of images (`harness.publish.shown`); `of` is each image's class, by its
-    number in `classes`, or by its name where not all classes are kept.
+    number in `classes`, or by its name where those are groups of classes.
     """
-    kept = kept_classes(board)
-    names = board.first.test_classes
+    names, groups = board.first.test_classes, group_names(board.first.test_classes)
     head: dict[str, Any] = {"columns": COLUMNS, "sheet": file, "metric": "MAP@R"}
-    head["classes"] = [names[i] for i in kept]
+    head["classes"] = groups
     if shown is not None:
         head |= {
             "images": len(shown.places),
-            "of": [names[i] for i in shown.classes] if len(names) > CLASSES else list(shown.classes),
+            "of": [names[i] for i in shown.classes] if names != groups else list(shown.classes),
             "queries": list(shown.queries),
         }
     lines = [f"{json.dumps(key)}: {_packed(value)}" for key, value in head.items()]
-    entries = [
-        f"{json.dumps(r.method)}: {_packed(_entry(board, r.method, kept, shown))}" for r in board.records
-    ]
+    entries = [f"{json.dumps(r.method)}: {_packed(_entry(board, r.method, shown))}" for r in board.records]
     return "window.board = {\n" + ",\n".join(lines) + ',\n"entries": {\n' + ",\n".join(entries) + "\n}};\n"
 
 
@@ -47,28 +42,20 @@ def _packed(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-def _entry(board: Board, method: str, kept: npt.NDArray[np.int64], shown: Shown | None) -> dict[str, Any]:
+def _entry(board: Board, method: str, shown: Shown | None) -> dict[str, Any]:
     record = next(record for record in board.records if record.method == method)
     found: dict[str, Any] = {"title": record.method_title}
     scores = class_scores(board, method)
     if scores is not None:
-        found["scores"] = [None if np.isnan(v) else round(1000 * float(v)) for v in scores[kept]]
+        found["scores"] = [None if np.isnan(v) else round(1000 * float(v)) for v in scores]
     if shown is not None and method in shown.near:
         found["near"] = [list(row) for row in shown.near[method]]
     return found
 
 
-def kept_classes(board: Board) -> npt.NDArray[np.int64]:
-    """Positions of the classes that pages compare: all, or CLASSES spread evenly over the dataset's order."""
-    classes = len(board.first.test_classes)
-    if classes <= CLASSES:
-        return np.arange(classes)
-    return np.arange(CLASSES) * classes // CLASSES
-
-
 def class_scores(board: Board, method: str) -> npt.NDArray[np.float64] | None:
-    """(classes,) MAP@R of one model on each class's queries, the mean over repetitions; nan for a class without
-    queries, None for an entry without scores."""
+    """(groups,) MAP@R of one model on the queries of each class (`harness.splits.class_groups`), the mean over
+    repetitions; nan for a class without queries, None for an entry without scores."""
     record = next(record for record in board.records if record.method == method)
     told = outcomes(record, board.arrays[method], TUNED, VERDICT) if record.status == "complete" else None
     if told is None:

@@ -12,11 +12,20 @@ from harness.record import Record, Run, SearchHistory
 CAP_SHARE = 0.25
 #: How near to an end of its range (as a share of the range) a chosen value is called "at the bound".
 BOUND_SHARE = 0.02
+#: A batch below this share of the paper's is told: batch sizes change which method is better.
+BATCH_SHARE = 0.25
 
 
 def flags(record: Record) -> tuple[str, ...]:
     """Short sentences about a tuned entry, none when there is nothing to say."""
-    return (*_endings(record.runs), *_bounds(record.space, record.searches))
+    return (*_batch(record), *_endings(record.runs), *_bounds(record.space, record.searches))
+
+
+def _batch(record: Record) -> list[str]:
+    ours, papers = record.settings.get("batch_size"), record.paper.batch
+    if not ours or papers is None or ours >= BATCH_SHARE * papers:
+        return []
+    return [f"batches of {ours}, below a quarter of its paper's {papers}"]
 
 
 def _endings(runs: list[Run]) -> list[str]:

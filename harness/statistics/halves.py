@@ -54,7 +54,7 @@ def measured_widening(
 ) -> float | None:
     """`half_set_ratio` of a recorded entry's metric; None where its half-sets were not scored.
 
-    arrays: with `half_scores` (runs, metrics, sets), the gallery cut to each of `half_sets(classes)`, in the order of
+    arrays: with `half_scores` (runs, metrics, sets), the gallery cut to each of `half_sets(groups)`, in the order of
         `metric_names`. outcomes: of the same metric and the same runs (`outcomes_of`).
     """
     names = [str(name) for name in arrays["metric_names"]]

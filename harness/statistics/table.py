@@ -13,8 +13,6 @@ from harness.statistics.spread import Spread
 
 #: Numbers of one block of draws held in memory at once.
 BLOCK = 2_000_000
-#: More classes than this are drawn in random groups: the sum over so many is as good as normal.
-GROUPS = 500
 #: Standard errors below this (as a fraction) are rounding.
 TINY = 1e-12
 
@@ -66,14 +64,13 @@ class Table:
 
         Each draw has its own classes, its own unit deviates and its own estimates of both variances.
         """
-        classes = _grouped(self.classes, rng)
-        squares = self.across(classes) ** 2
-        C, n = classes.shape
+        squares = self.across(self.classes) ** 2
+        C, n = self.classes.shape
         block = max(1, BLOCK // max(len(self.first), C))
         for done in range(0, draws, block):
             b = min(block, draws - done)
             weights = rng.multinomial(C, np.full(C, 1 / C), size=b) / C
-            moved = self.across(weights @ classes)
+            moved = self.across(weights @ self.classes)
             by_class = (weights @ squares - moved**2) / (C - 1)
             # The unit variance is itself an estimate: each draw takes a truth that may have led to it, and
             # from that truth deviates and an estimate of its own. With the estimate for the truth, three
@@ -106,15 +103,3 @@ def table_of(spreads: Sequence[Spread], loading: Floats) -> Table:
         first=first[usable],
         second=second[usable],
     )
-
-
-def _grouped(classes: Floats, rng: np.random.Generator) -> Floats:
-    """(G, n) sums of random groups of classes, scaled so that means and variances of means are kept.
-
-    Source: random groups, Wolter, "Introduction to Variance Estimation", 2007, chapter 2.
-    """
-    C = len(classes)
-    if C <= GROUPS:
-        return classes
-    starts = np.arange(GROUPS) * C // GROUPS
-    return np.asarray(np.add.reduceat(classes[rng.permutation(C)], starts, axis=0) * GROUPS / C)

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.campaign.tracking.figures import figures_of
 from harness.record import Record
+from harness.splits import group_names
 
 
 def attach(folder: Path, record: Record, arrays: Mapping[str, Any]) -> list[str]:
@@ -67,16 +68,17 @@ def trial_rows(record: Record) -> Iterable[dict[str, Any]]:
 
 
 def class_rows(record: Record, arrays: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """A row for each test class: how many queries it has, and each metric's mean over the separated tuned runs."""
+    """A row for each test class, or group of them where they are many: how many queries it has, and each metric's mean
+    over the separated tuned runs."""
     separated = [number for number, run in enumerate(record.runs) if run.fold is not None]
     if not separated or "class_sums" not in arrays:
         return
-    counts = np.asarray(arrays["class_counts"])
+    counts, names = np.asarray(arrays["class_counts"]), group_names(record.test_classes)
     means = np.asarray(arrays["class_sums"])[separated].mean(axis=0) / np.maximum(counts, 1)
     for number in np.flatnonzero(counts).tolist():
         scores = zip(arrays["metric_names"], means[:, number], strict=True)
         yield {
-            "class": record.test_classes[number],
+            "class": names[number],
             "queries": int(counts[number]),
             **{str(name): round(float(score), 6) for name, score in scores},
         }
