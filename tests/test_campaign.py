@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from harness.audit import audit_place, read_audit
+from harness.campaign.calibrate import calibrate
 from harness.campaign.campaign import Campaign, Places, Watchers
 from harness.campaign.events import CellDone, EntryDone, Event, RepetitionDone, TrialDone
 from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Workplace
-from harness.campaign.plan import plan, size_of
+from harness.campaign.plan import Cost, plan, size_of, usual_cost
 from harness.campaign.prepare import Trunk, prepare, settle_trunk
 from harness.cell import Training
 from harness.dataset import Dataset
@@ -213,7 +214,33 @@ def test_the_plan_counts_what_is_done(rig: Callable[..., Rig]) -> None:
     assert [p.done for p in after] == [
         len({e.cell.key for e in work.of(CellDone) if e.entry == n}) for n in entries
     ]
-    assert all(p.seconds is not None and p.seconds > 0 for p in after)
+    assert all(p.seconds_left(p.cost) == 0 for p in after)
+    assert all(p.cost.training and p.cost.measurement and p.cost.size for p in after)
+
+
+def test_costs_are_filled_in_from_what_is_known_of_others() -> None:
+    first, second = Cost(2.0, None, None), Cost(4.0, 1.0, None)
+    assert first.or_else(second) == Cost(2.0, 1.0, None)
+    assert usual_cost([first, second]) == Cost(3.0, 1.0, None)
+    assert usual_cost([]) == Cost()
+
+
+def test_a_calibration_prices_what_a_run_then_takes(rig: Callable[..., Rig], tmp_path: Path) -> None:
+    work = rig("ms", "untrained")
+    entries = work.campaign.entries()
+    costs = calibrate(work.campaign, entries, work.bench, LocalExecutor, tmp_path / "calibration")
+    before = plan(work.campaign, entries)
+    work.run()
+    for entry, earlier, later in zip(entries, before, plan(work.campaign, entries), strict=True):
+        told, true = costs[entry.key], later.cost
+        assert told.training and told.measurement and told.size and true.training and true.measurement
+        # Cells of milliseconds on a shared machine: the order of magnitude, and what is no matter of time.
+        assert 0.2 < told.training / true.training < 5
+        assert 0.5 < told.size / true.size < 2
+        assert earlier.seconds_left(told) == pytest.approx(
+            earlier.trainings * told.training + earlier.measurements * told.measurement
+        )
+    assert not list((tmp_path / "calibration").rglob("*.lock"))
 
 
 def test_a_watcher_that_raises_fails_no_cell(rig: Callable[..., Rig]) -> None:

@@ -2,38 +2,80 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.campaign.campaign import Campaign
 from harness.campaign.entry import EntryWork
+from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, Event
 from harness.campaign.outcome import Outcome
 from harness.campaign.store import CellStore
 from harness.campaign.tuning import trials_of
+from harness.cell import Training
 from harness.engine.bench import Role, TestRoles
+from harness.errors import RequestError
+from harness.record import place, read_record
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Mean wall seconds of a training and of a measurement, and bytes that a measurement keeps; None: not known."""
+
+    training: float | None = None
+    measurement: float | None = None
+    size: float | None = None
+
+    def or_else(self, other: Cost) -> Cost:
+        """This, and what it does not know from another."""
+        return Cost(
+            *(
+                b if a is None else a
+                for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+            )
+        )
+
+
+UNKNOWN = Cost()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One entry's cells. `seconds` is the mean wall time of its finished cells, None before the first."""
+    """One entry's cells, those that are done, and what the done ones took."""
 
     entry: Entry
     trainings: int
     measurements: int
-    done: int
-    seconds: float | None
+    trainings_done: int
+    measurements_done: int
+    cost: Cost
 
     @property
-    def cells(self) -> int:
-        return self.trainings + self.measurements
+    def done(self) -> int:
+        return self.trainings_done + self.measurements_done
 
     @property
     def left(self) -> int:
-        return max(0, self.cells - self.done)
+        return self.trainings_left + self.measurements_left
+
+    @property
+    def trainings_left(self) -> int:
+        return max(0, self.trainings - self.trainings_done)
+
+    @property
+    def measurements_left(self) -> int:
+        return max(0, self.measurements - self.measurements_done)
+
+    def seconds_left(self, cost: Cost) -> float | None:
+        """Wall seconds of what is left, one after another; None where a part of the cost is not known."""
+        parts = ((self.trainings_left, cost.training), (self.measurements_left, cost.measurement))
+        if any(cells and seconds is None for cells, seconds in parts):
+            return None
+        return sum(cells * (seconds or 0.0) for cells, seconds in parts)
 
 
 def size_of(entry: Entry) -> tuple[int, int]:
@@ -60,16 +102,47 @@ def plan(campaign: Campaign, entries: Sequence[Entry]) -> list[Plan]:
 
 
 def _plan(campaign: Campaign, entry: Entry, folder: Path) -> Plan:
-    found: dict[str, float] = {}
+    trained: dict[str, float] = {}
+    measured: dict[str, float] = {}
 
     def watch(event: Event) -> None:
         if isinstance(event, CellDone):
-            found[event.cell.key] = event.result.seconds.get("total", 0.0)
+            kind = trained if isinstance(event.cell, Training) else measured
+            kind[event.cell.key] = event.result.seconds.get("total", 0.0)
 
     replay(campaign, entry, folder, watch)
-    trainings, measurements = size_of(entry)
-    seconds = sum(found.values()) / len(found) if found else None
-    return Plan(entry, trainings, measurements, len(found), seconds)
+    store = CellStore(campaign.places.cells)
+    sizes = [f.stat().st_size for key in measured if (f := store.path(key).with_suffix(".npz")).exists()]
+    cost = Cost(_mean(trained.values()), _mean(measured.values()), _mean(sizes))
+    return Plan(entry, *size_of(entry), len(trained), len(measured), cost)
+
+
+def recorded_cost(campaign: Campaign, entry: Entry) -> Cost:
+    """What the entry's cells took when its record was made, if that was on a machine like this and its trainings had
+    as many threads; a record knows no more than the mean over all of them."""
+    try:
+        record = read_record(
+            place(campaign.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        )
+    except (OSError, RequestError):
+        return UNKNOWN
+    here = environment(campaign.device, campaign.threads, campaign.workers)
+    if record.status != "complete" or any(
+        record.environment.get(name) != here[name] for name in ("processor", "device", "threads", "workers")
+    ):
+        return UNKNOWN
+    seconds = record.seconds["total"] / sum(size_of(entry))
+    return Cost(seconds, seconds)
+
+
+def usual_cost(costs: Sequence[Cost]) -> Cost:
+    """The mean of what is known of several entries."""
+    parts = zip(*map(dataclasses.astuple, costs), strict=True) if costs else ()
+    return Cost(*(_mean([part for part in known if part is not None]) for known in parts))
+
+
+def _mean(values: Collection[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def replay(campaign: Campaign, entry: Entry, folder: Path, watch: Callable[[Event], None]) -> Outcome | None:

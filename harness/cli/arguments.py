@@ -105,6 +105,19 @@ def _run(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _plan(parser: ArgumentParser) -> None:
+    _run(parser)
+    price = parser.add_argument_group("price")
+    price.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="do a few steps of every method, to know what its cells take here",
+    )
+    price.add_argument(
+        "--price-per-hour", type=amount("money"), metavar="X", help="of this machine, in whatever currency"
+    )
+
+
 def _list(parser: ArgumentParser) -> None:
     what = ("methods", "pml", "datasets", "backbones", "protocols")
     parser.add_argument("what", choices=what, metavar="|".join(what))
@@ -257,7 +270,7 @@ def _doctor(parser: ArgumentParser) -> None:
 #: What adds a command's arguments to its parser.
 ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "run": _run,
-    "plan": _run,
+    "plan": _plan,
     "list": _list,
     "leaderboard": _leaderboard,
     "evaluate": _evaluate,
