@@ -89,6 +89,14 @@ class Protocol:
     own_weight_decay: float = 0.0
     """Weight decay of the objective's parameters, unless the method says its own."""
 
+    # -- arithmetic -------------------------------------------------------------------------------------------------
+    precision: str = "float32"
+    """float32, or bfloat16: the network's forward pass under autocast, its weights and the loss in float32."""
+    channels_last: bool = False
+    """Weights of convolutions laid out as the images are, channels innermost."""
+    compiled: str = "no"
+    """torch.compile for network and objective. no; default; reduce-overhead: with CUDA graphs, on a GPU."""
+
     # -- length -----------------------------------------------------------------------------------------------------
     epoch_steps: int = 100
     evaluate_every: int = 1

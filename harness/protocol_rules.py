@@ -19,6 +19,8 @@ CHOICES = {
     "optimizer": ("rmsprop", "adamw"),
     "batches": ("passes", "draws"),
     "fold_rule": ("contiguous", "hashed", "shuffled"),
+    "precision": ("float32", "bfloat16"),
+    "compiled": ("no", "default", "reduce-overhead"),
     "class_cut": ("official", "half"),
     "search": ("tpe", "gp", "random"),
     "selection": tuple(SELECTIONS),

@@ -23,7 +23,6 @@ from harness.backbones import (
     InputSpec,
     PublishedWeights,
     backbone_names,
-    contamination,
     describe,
     find_weights,
     freeze_batchnorm,
@@ -33,9 +32,10 @@ from harness.backbones import (
 )
 from harness.backbones.bn_inception import BNInception
 from harness.backbones.fetching import download_weights
-from harness.backbones.weights import may_hold_test_classes, sha256_of
+from harness.backbones.weights import sha256_of
 from harness.campaign.prepare import Trunk
 from harness.campaign.recording import _of_method
+from harness.contamination import contamination, may_hold_test_classes
 from harness.discovery import load_method, load_protocol
 from harness.errors import MissingError, RequestError
 

@@ -88,6 +88,7 @@ OTHER: dict[str, Any] = {
     "batches": "draws", "optimizer": "rmsprop", "lr": 2e-4, "momentum": 0.5, "weight_decay": 0.0,
     "lr_range": (1e-5, 1e-2), "own_lr": 2e-2, "own_lr_range": (1e-2, 1.0), "own_weight_decay": 1e-4, "epoch_steps": 50,
     "evaluate_every": 2, "patience": 5, "epochs": 50, "class_cut": "half", "folds": 5, "fold_rule": "contiguous",
+    "precision": "bfloat16", "channels_last": True, "compiled": "default",
     "trials": 20, "search": "random", "grids": ("fastap",), "searches": 2, "finalists": 3, "finalist_seeds": 1,
     "repetitions": 5, "published_repetitions": 1, "selection": "r_precision", "per_dataset": {"cub": {"patience": 77}},
     "spaces": {("ms", "*"): {"alpha": FloatDistribution(1, 2)}},

@@ -21,6 +21,7 @@ from harness.speed.evaluation import clustered, evaluation_figures, evaluation_g
 from harness.speed.pipeline import _Decoded, _transform, pipeline_figures
 from harness.speed.rounds import Times, compared, figure
 from harness.speed.steps import step_costs
+from harness.speed.training import SETTINGS
 
 
 def test_ratios_are_of_the_same_round() -> None:
@@ -108,9 +109,9 @@ def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFi
         "--cache",
         str(tmp_path),
     ]
-    assert main([*words, "--json"]) == 0
-    value = json.loads(capsys.readouterr().out)
     parts = ("evaluation", "growth", "input", "training", "steps")
+    assert main([*words, *parts, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
     assert all(len(value[part]) >= 2 for part in parts)
     assert value["training"][1]["ratio"] > 0
     assert all(row["per_second"] > 0 for part in ("input", "training") for row in value[part])
@@ -119,6 +120,17 @@ def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, "growth"]) == 0
     text = capsys.readouterr().out
     assert "growth" in text and "evaluation\n" not in text
+
+
+def test_settings_stand_beside_plain_arithmetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(SETTINGS, "compiled")  # a minute of a compiler's time
+    words = ["speed", "settings", "--quick", "--rounds", "2", "--dataset", "glyphs", "--cache", str(tmp_path)]
+    assert main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["settings"]
+    assert [row["what"].split(", ", 2)[2] for row in rows] == ["float32, as it is", *SETTINGS]
+    assert all(row["ratio"] > 0 for row in rows)
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

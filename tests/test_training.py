@@ -182,3 +182,35 @@ def test_images_that_are_kept_nowhere_give_the_same_digits(name: str, tmp_path: 
         results.append((result.curve, result.losses, measure(embedder, bench, test).metrics))
         assert (cache / "images").exists() == keep
     assert results[0] == results[1]
+
+
+# torch's own tracing asks for it.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize(
+    ("changes", "near"),
+    [({"channels_last": True}, 1e-3), ({"precision": "bfloat16"}, 0.1), ({"compiled": "default"}, 1e-3)],
+    ids=["channels_last", "bfloat16", "compiled"],
+)
+def test_settings_of_the_arithmetic_train_the_same_network(
+    changes: dict[str, Any], near: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is compiled is traced and then run as it stands: the compiler itself takes a minute.
+    compile_, compiled = torch.compile, []
+
+    def traced(module: Any, mode: str) -> Any:
+        compiled.append(mode)
+        return compile_(module, backend="aot_eager")
+
+    monkeypatch.setattr(torch, "compile", traced)
+    plain = small(load_protocol("smoke"), epoch_steps=3, epochs=1)
+    found = []
+    for protocol in (plain, dataclasses.replace(plain, **changes)):
+        bench, _ = benched(protocol, tmp_path)
+        result, embedder = run_training(cell(), load_method("contrastive"), bench)
+        assert result.status == "ok" and embedder is not None, result.traceback
+        assert all(p.dtype == torch.float32 for p in embedder.parameters())
+        found.append(result)
+    (_, loss), (_, other) = found[0].losses[0], found[1].losses[0]
+    assert other == pytest.approx(loss, rel=near)
+    assert other != loss or "precision" not in changes
+    assert compiled == ["default", "default"] * ("compiled" in changes), "network and objective"

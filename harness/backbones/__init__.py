@@ -3,7 +3,7 @@
 from harness.backbones.catalogue import backbone_names, input_spec, published_weights
 from harness.backbones.finding import describe, find_weights
 from harness.backbones.loading import LoadedBackbone, freeze_batchnorm, load_backbone
-from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights, contamination
+from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights
 
 __all__ = [
     "FROM_SCRATCH",
@@ -11,7 +11,6 @@ __all__ = [
     "LoadedBackbone",
     "PublishedWeights",
     "backbone_names",
-    "contamination",
     "describe",
     "find_weights",
     "freeze_batchnorm",

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.backbones.weights import IMAGENET, InputSpec, PublishedWeights
+from harness.backbones.weights import InputSpec, PublishedWeights
+from harness.contamination import IMAGENET
 
 FILE = "bn_inception-52deb4733.pth"
 ADDRESS = f"https://data.lip6.fr/cadene/pretrainedmodels/{FILE}"

@@ -6,7 +6,8 @@ import difflib
 from dataclasses import replace
 
 from harness.backbones import bn_inception, timm_models, torchvision_models
-from harness.backbones.weights import FROM_SCRATCH, IMAGENET, InputSpec, PublishedWeights
+from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights
+from harness.contamination import IMAGENET
 from harness.errors import RequestError
 
 _UNIT = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on=IMAGENET)

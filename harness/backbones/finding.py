@@ -12,7 +12,8 @@ from harness.backbones import timm_models, torchvision_models
 from harness.backbones.bn_inception import BNInception
 from harness.backbones.catalogue import published_weights, usual_input
 from harness.backbones.convnet import ConvNet
-from harness.backbones.weights import PublishedWeights, contamination, sha256_of
+from harness.backbones.weights import PublishedWeights, sha256_of
+from harness.contamination import contamination
 from harness.errors import MissingError
 
 

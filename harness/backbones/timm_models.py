@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from harness.backbones.weights import IMAGENET, InputSpec, PublishedWeights
+from harness.backbones.weights import InputSpec, PublishedWeights
+from harness.contamination import IMAGENET
 from harness.errors import RequestError
 
 PREFIX = "timm:"

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from harness.backbones.weights import IMAGENET, InputSpec, PublishedWeights
+from harness.backbones.weights import InputSpec, PublishedWeights
+from harness.contamination import IMAGENET
 
 #: What the builders of a few networks must be told so that nothing but the trunk is left and nothing warns.
 ARGUMENTS: dict[str, dict[str, Any]] = {

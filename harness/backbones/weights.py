@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from harness.contamination import IMAGENET, NOTHING
 from harness.errors import MissingError, RequestError
 
 
@@ -57,30 +58,9 @@ class PublishedWeights:
     addresses: tuple[str, ...] = ()
 
 
-IMAGENET = "ImageNet-1k"
-
 #: Every network trained from nothing sees RGB in [-1, 1].
-FROM_SCRATCH = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on="nothing")
+FROM_SCRATCH = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on=NOTHING)
 IMAGENET_INPUT = InputSpec((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), trained_on=IMAGENET)
-
-
-def contamination(trained_on: str) -> str:
-    """What stands beside results of weights that may have seen test images; "" when they cannot have."""
-    if trained_on == FROM_SCRATCH.trained_on:
-        return ""
-    if not trained_on:
-        return "nobody said what the weights were trained on: they may have seen any test image"
-    if trained_on.startswith("ImageNet"):  # its larger forms hold the small one
-        return f"{trained_on} holds some of CUB's photographs (CUB's authors warn of it), and birds, cars and products"
-    return f"{trained_on}: may hold any test image"
-
-
-def may_hold_test_classes(trained_on: str) -> bool:
-    """Whether results of such weights are kept out of ranks: what was learned from may be what is tested.
-
-    ImageNet-1k, which the field's comparisons all start from, is the exception: `contamination` stands beside them.
-    """
-    return trained_on not in (FROM_SCRATCH.trained_on, IMAGENET)
 
 
 def sha256_of(file: Path) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.backbones import InputSpec, input_spec, load_backbone, published_weights
-from harness.backbones.weights import contamination, may_hold_test_classes, sha256_of
+from harness.backbones.weights import sha256_of
+from harness.contamination import contamination, may_hold_test_classes
 from harness.data.decoded import DecodedImages, decode_when_seen
 from harness.data.store import ImageStore, build_store
 from harness.dataset import Dataset, ImageSet

@@ -243,7 +243,10 @@ def _ui(parser: ArgumentParser) -> None:
 
 def _speed(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "what", nargs="*", metavar="PART", help="evaluation, growth, input, training, steps; default: all"
+        "what",
+        nargs="*",
+        metavar="PART",
+        help="evaluation, growth, input, training, settings, steps; default: all",
     )
     parser.add_argument(
         "--rounds", type=whole(1), default=5, metavar="N", help="alternating rounds (default 5)"

@@ -42,17 +42,23 @@ class Embedder(nn.Module):
         embedding_size: int,
         head: Callable[[Sequence[int], int], nn.Module] | None,
         frozen_batchnorm: bool,
+        precision: str = "float32",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         sizes: tuple[int, ...] = backbone.feature_sizes  # type: ignore[assignment]
         self.head = (head or LinearHead)(sizes, embedding_size)
         self.frozen_batchnorm = frozen_batchnorm
+        self.precision = precision
         #: How many leading columns are the embedding; a head may keep more than D (a trunk's own features).
         self.columns = int(getattr(self.head, "columns", embedding_size))
 
     def forward(self, x: Tensor | list[Tensor]) -> Tensor:
-        return self.head(self.backbone(x))  # type: ignore[no-any-return]
+        if self.precision == "float32":
+            return self.head(self.backbone(x))  # type: ignore[no-any-return]
+        device = (x if isinstance(x, Tensor) else x[0]).device
+        with torch.autocast(device.type, getattr(torch, self.precision)):
+            return self.head(self.backbone(x)).float()  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> Embedder:
         super().train(mode)

@@ -45,8 +45,14 @@ def build_embedder(method: Method, bench: Bench, inputs: Inputs) -> Embedder:
     else:
         assert protocol.backbone is not None
         backbone = load_backbone(protocol.backbone, bench.weights, protocol.weights, bench.input).module
-    embedder = Embedder(backbone, protocol.embedding_size, method.head, protocol.freeze_batchnorm)
-    return embedder.to(bench.device)
+    embedder = Embedder(
+        backbone, protocol.embedding_size, method.head, protocol.freeze_batchnorm, protocol.precision
+    )
+    if protocol.channels_last:
+        embedder.to(memory_format=torch.channels_last)
+    embedder.to(bench.device)
+    compile_parts(embedder, protocol)
+    return embedder
 
 
 def build_objective(cell: Training, method: Method, protocol: Protocol, fold: Fold) -> nn.Module | None:
@@ -62,7 +68,16 @@ def build_objective(cell: Training, method: Method, protocol: Protocol, fold: Fo
         steps=protocol.steps,
     )
     rates = (LEARNING_RATE, OWN_LEARNING_RATE)
-    return method.build(task, **{k: v for k, v in cell.values.items() if k not in rates})
+    objective = method.build(task, **{k: v for k, v in cell.values.items() if k not in rates})
+    if not hasattr(objective, "solve"):
+        compile_parts(objective, protocol)
+    return objective
+
+
+def compile_parts(module: nn.Module, protocol: Protocol) -> None:
+    """torch.compile where the protocol says so, in place: parameters and doors keep their names."""
+    if protocol.compiled != "no":
+        module.compile(mode=protocol.compiled)
 
 
 def images_per_class(method: Method, protocol: Protocol) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from harness.backbones import contamination
 from harness.campaign.prepare import Trunk
+from harness.contamination import contamination
 from harness.dataset import Dataset
 from harness.export.files import CONFIG, LOADER, ONNX, PROGRAM, WEIGHTS
 from harness.export.retraining import Retrained

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.contamination import contamination
 from harness.publish import words
 from harness.publish.reported import Layout, recalls
 from harness.publish.rows import Board
@@ -178,7 +179,9 @@ def identity(boards: Sequence[Board]) -> str:
     """What was held equal, in short digests."""
     first = boards[0].first
     splits = ", ".join(f"{board.first.split[:12]} ({board.first.dataset})" for board in boards)
-    return f"Backbone {first.backbone}; protocol {first.protocol_digest[:12]}; split {splits}."
+    seen = contamination(first.backbone_note.removeprefix("trained on "))
+    backbone = f"{first.backbone} ({first.backbone_note}{f'; {seen}' if seen else ''})"
+    return f"Backbone {backbone}; protocol {first.protocol_digest[:12]}; split {splits}."
 
 
 # -- the Recall@K tables -----------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,6 +51,35 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
         f"training {name}": lambda: epoch(inputs, steps),
         "the same on one resident batch": lambda: epoch(resident, steps),
     }
+    return compared(work, rounds, steps * protocol.batch_size)
+
+
+#: Settings of the arithmetic that a protocol may choose, by what a row calls them.
+SETTINGS: dict[str, dict[str, object]] = {
+    "channels_last": {"channels_last": True},
+    "bfloat16": {"precision": "bfloat16"},
+    "bfloat16, channels_last": {"precision": "bfloat16", "channels_last": True},
+    "compiled": {"compiled": "default"},
+}
+
+
+def settings_figures(bench: Bench, method: Method, seconds: float, rounds: int) -> list[Figure]:
+    """Steps of a method's training as they are, and with each of the arithmetic's settings: a ratio below 1 is a gain.
+
+    Compiling happens before anything is timed. Every setting changes numbers, so each makes another protocol.
+    """
+    protocol = bench.protocol
+    fed, epoch = _trainable(bench, method)
+    epoch(fed, 2)
+    step = times({"step": lambda: epoch(fed, 1)}, 1)["step"].cpu[0]
+    steps = max(2, int(seconds / max(step, 1e-3)))
+    name = f"{protocol.backbone}, {steps} steps"
+    work: dict[str, Work] = {f"{name}, float32, as it is": lambda: epoch(fed, steps)}
+    for setting, changes in SETTINGS.items():
+        changed = dataclasses.replace(protocol, **changes)  # type: ignore[arg-type]
+        inputs, run = _trainable(dataclasses.replace(bench, protocol=changed), method)
+        run(inputs, 2)
+        work[f"{name}, {setting}"] = partial(run, inputs, steps)
     return compared(work, rounds, steps * protocol.batch_size)
 
 

@@ -23,11 +23,13 @@ from harness.discovery import load_method, load_protocol, select_methods
 from harness.engine.bench import Bench, Role
 from harness.engine.inputs import open_store
 from harness.errors import RequestError
+from harness.method import Method
 from harness.protocol import Protocol
 from harness.speed.evaluation import evaluation_figures, evaluation_growth
 from harness.speed.pipeline import pipeline_figures
+from harness.speed.rounds import Figure
 from harness.speed.steps import OTHER, step_costs
-from harness.speed.training import training_figures
+from harness.speed.training import settings_figures, training_figures
 
 #: Photographs that are measured on where the data root holds them and no dataset is named; characters otherwise.
 PHOTOGRAPHS, CHARACTERS = Path("cub50/CUB_200_2011/images"), "glyphs"
@@ -61,7 +63,8 @@ def main(request: argparse.Namespace) -> int:
         "evaluation": lambda: _evaluation(request),
         "growth": lambda: _growth(request),
         "input": lambda: _input(request, settings),
-        "training": lambda: _training(request, settings),
+        "training": lambda: _training(request, settings, training_figures),
+        "settings": lambda: _training(request, settings, settings_figures),
         "steps": lambda: _steps(request),
     }
     _check(request, list(sections))
@@ -118,13 +121,17 @@ def _input(request: argparse.Namespace, settings: Settings) -> Rows:
     return [{"dataset": dataset.title, **asdict(figure)} for figure in figures]
 
 
-def _training(request: argparse.Namespace, settings: Settings) -> Rows:
+def _training(
+    request: argparse.Namespace,
+    settings: Settings,
+    figures_of: Callable[[Bench, Method, float, int], list[Figure]],
+) -> Rows:
     """On the dataset, and on the embedded characters, whose network is small: there the input counts most."""
     datasets = [_dataset(request, settings), load_dataset(CHARACTERS, None, False)]
     rows = []
     for dataset in {dataset.name: dataset for dataset in datasets}.values():
         bench = _bench(dataset, settings, request.threads)
-        figures = training_figures(bench, load_method(PLAIN), _sizes(request).training, request.rounds)
+        figures = figures_of(bench, load_method(PLAIN), _sizes(request).training, request.rounds)
         rows += [{"dataset": dataset.title, **asdict(figure)} for figure in figures]
     return rows
 
@@ -188,6 +195,7 @@ def _text(value: dict[str, Any]) -> str:
         ("growth", _growths),
         ("input", _figures),
         ("training", _figures),
+        ("settings", _figures),
         ("steps", _costs),
     ):
         if name in value:
