@@ -110,10 +110,13 @@ def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFi
         str(tmp_path),
     ]
     parts = ("evaluation", "growth", "input", "training", "steps")
-    assert main([*words, *parts, "--json"]) == 0
+    assert main([*words, *parts, "campaign", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert all(len(value[part]) >= 2 for part in parts)
     assert value["training"][1]["ratio"] > 0
+    (campaign,) = value["campaign"]
+    assert campaign["cells"] == 19, "as many as the plan of that campaign has"
+    assert campaign["milliseconds_a_cell"] > 0 and 0 < campaign["plan_seconds"] < campaign["run_seconds"]
     assert all(row["per_second"] > 0 for part in ("input", "training") for row in value[part])
     assert value["compared_with_pytorch_metric_learning"] is True
     assert {row["method"] for row in value["steps"]} == {"contrastive", "ms"}

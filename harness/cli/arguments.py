@@ -246,7 +246,7 @@ def _speed(parser: ArgumentParser) -> None:
         "what",
         nargs="*",
         metavar="PART",
-        help="evaluation, growth, input, training, settings, steps; default: all",
+        help="evaluation, growth, input, training, settings, steps, campaign; default: all",
     )
     parser.add_argument(
         "--rounds", type=whole(1), default=5, metavar="N", help="alternating rounds (default 5)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from harness.errors import RequestError
 from harness.method import Method
 from harness.protocol import Protocol
 from harness.speed.evaluation import evaluation_figures, evaluation_growth
+from harness.speed.overhead import overhead
 from harness.speed.pipeline import pipeline_figures
 from harness.speed.rounds import Figure
 from harness.speed.steps import OTHER, step_costs
@@ -38,6 +40,8 @@ NETWORK = "mobilenet_v2"
 #: The method whose step stands for the least work, and with which real training is measured.
 PLAIN = "contrastive"
 DIMENSIONS = 128
+#: Methods and trials of a campaign whose searches train nothing: 2,000 cells.
+CAMPAIGN, QUICK_CAMPAIGN = (("ms", "contrastive", "margin", "circle"), 250), (("ms",), 2)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def main(request: argparse.Namespace) -> int:
         "training": lambda: _training(request, settings, training_figures),
         "settings": lambda: _training(request, settings, settings_figures),
         "steps": lambda: _steps(request),
+        "campaign": lambda: _overhead(request, settings),
     }
     _check(request, list(sections))
     value: dict[str, Any] = {
@@ -145,6 +150,12 @@ def _steps(request: argparse.Namespace) -> Rows:
     ]
 
 
+def _overhead(request: argparse.Namespace, settings: Settings) -> Rows:
+    with tempfile.TemporaryDirectory() as folder:
+        methods, trials = CAMPAIGN if not request.quick else QUICK_CAMPAIGN
+        return [overhead(methods, trials, Path(folder), settings.cache)]
+
+
 def _dataset(request: argparse.Namespace, settings: Settings) -> Dataset:
     if request.dataset is not None:
         return load_dataset(request.dataset, settings.data, request.partial, cache=settings.cache)
@@ -197,6 +208,7 @@ def _text(value: dict[str, Any]) -> str:
         ("training", _figures),
         ("settings", _figures),
         ("steps", _costs),
+        ("campaign", _overheads),
     ):
         if name in value:
             lines += ["", f"{name}", draw(value[name])]
@@ -223,6 +235,20 @@ def _figures(rows: Rows) -> str:
 def _growths(rows: Rows) -> str:
     table = [[row["n"], f"{row['cpu_seconds']:.2f}", f"{row['megabytes']:.0f}"] for row in rows]
     return tabulate(table, ["embeddings", "processor seconds", "MiB above them"], disable_numparse=True)
+
+
+def _overheads(rows: Rows) -> str:
+    (row,) = rows
+    table = [
+        [what, f"{row[f'{name}_seconds']:.2f}", f"{row[f'{name}_mib']:.0f}"]
+        for name, what in (
+            ("run", "to work it off"),
+            ("plan", "to find its cells"),
+            ("found", "to find its records"),
+        )
+    ]
+    head = tabulate(table, [f"{row['cells']:.0f} cells", "seconds", "MiB more"], disable_numparse=True)
+    return f"{head}\n{row['milliseconds_a_cell']:.1f} ms a cell beside training and evaluating"
 
 
 def _costs(rows: Rows) -> str:
