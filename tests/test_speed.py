@@ -96,6 +96,20 @@ def test_step_costs_know_the_same_loss_of_another_library() -> None:
     assert 0 < ms.low <= ms.other <= ms.high
 
 
+def test_steps_are_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_ = torch.compile  # without the compiler, which takes its time
+    monkeypatch.setattr(
+        torch, "compile", lambda f, fullgraph: compile_(f, fullgraph=fullgraph, backend="eager")
+    )
+    methods = [load_method(name) for name in ("contrastive", "clustering")]
+    ours = {
+        cost.method: cost for cost in step_costs(methods, "contrastive", batch=32, rounds=2, compiled=True)
+    }
+    gain = ours["contrastive"].compiled
+    assert gain is not None and gain > 0
+    assert ours["clustering"].compiled is None, "its search asks for numbers"
+
+
 def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "speed",

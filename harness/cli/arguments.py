@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from harness.cli.numbers import amount, whole
+from harness.cli.numbers import amount, whole, whole_numbers
 
 
 def _places(parser: ArgumentParser) -> None:
@@ -55,6 +55,15 @@ def _experiment(parser: ArgumentParser) -> None:
     _places(parser)
 
 
+def _storage(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="database of the searches, for many machines: postgresql+psycopg://USER@HOST/DB or sqlite:///FILE; "
+        "default: a journal each in the results",
+    )
+
+
 def _run(parser: ArgumentParser) -> None:
     """A run; a plan takes the same arguments, so that one line can be planned and then run."""
     _experiment(parser)
@@ -102,6 +111,7 @@ def _run(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="mlflow (default), none, or module:Class of your own",
     )
+    _storage(parser)
     _json(parser)
 
 
@@ -231,6 +241,7 @@ def _merge(parser: ArgumentParser) -> None:
 
 def _sync(parser: ArgumentParser) -> None:
     _places(parser)
+    _storage(parser)
     _json(parser)
 
 
@@ -247,6 +258,17 @@ def _speed(parser: ArgumentParser) -> None:
         nargs="*",
         metavar="PART",
         help="evaluation, growth, input, training, settings, steps, campaign; default: all",
+    )
+    parser.add_argument(
+        "--compiled",
+        action="store_true",
+        help="steps also by torch.compile: seconds of a compiler for each method",
+    )
+    parser.add_argument(
+        "--batches",
+        type=whole_numbers,
+        metavar="N,N",
+        help="images of the objectives' batches (default 32,120,1024)",
     )
     parser.add_argument(
         "--rounds", type=whole(1), default=5, metavar="N", help="alternating rounds (default 5)"

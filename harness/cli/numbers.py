@@ -23,6 +23,11 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Reads whole numbers above 0 with commas between them."""
+    return tuple(whole(1)(part) for part in text.split(","))
+
+
 def amount(unit: str) -> Callable[[str], float]:
     """Reads a number of such units above 0."""
 

@@ -20,6 +20,8 @@ from harness.speed.rounds import Work, times
 
 #: The other library.
 OTHER = "pytorch_metric_learning"
+#: Marks the compiled form of an objective.
+COMPILED = "compiled"
 #: Length of an embedding, images of the training set, and the fewest classes in it.
 DIMENSIONS, IMAGES, CLASSES = 128, 2000, 100
 #: Seconds that a round spends on an objective, about, and steps before the first round.
@@ -37,6 +39,7 @@ class StepCost:
     milliseconds: of the processor, median over rounds. to_plain: its time over that of the plainest objective, median.
     other: the other library's time over ours (median; low and high are extremes over rounds): above 1 means that ours
         is faster. None where the library has no such loss, or is not installed. differs: what is not the same there.
+    compiled: our time as it is over our time compiled, median; None where it was not asked for or cannot be.
     """
 
     method: str
@@ -47,6 +50,7 @@ class StepCost:
     low: float | None = None
     high: float | None = None
     differs: str = ""
+    compiled: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,25 +77,33 @@ class _Repeated:
         return _Repeated(self.objective, self.embeddings, self.labels, max(1, int(ROUND / max(spent, 1e-5))))
 
 
-def step_costs(methods: Sequence[Method], plain: str, batch: int, rounds: int) -> list[StepCost]:
+def step_costs(
+    methods: Sequence[Method], plain: str, batch: int, rounds: int, *, compiled: bool = False
+) -> list[StepCost]:
     """Of every method that trains by steps, at its published values, on the CPU with torch's number of threads.
 
     plain: the name of the method whose step stands for the least work; it is one of them. batch: images.
+    compiled: also by torch.compile, seconds of a C++ compiler for each, for those that it takes whole.
     """
-    runs: dict[str, _Repeated] = {}
+    costs = []
     # Warnings are the other library's; ours are errors in our tests.
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
+        beside = next(_runs(method, batch, False)[plain] for method in methods if method.name == plain)
         for method in methods:
-            runs |= _runs(method, batch)
-        measured = times(dict[str, Work](runs), rounds)
-    seconds = {name: [s / run.count for s in measured[name].cpu] for name, run in runs.items()}
-    return [_cost(name, batch, seconds, plain) for name in runs if not name.endswith(OTHER)]
+            runs = _runs(method, batch, compiled)
+            if not runs:
+                continue
+            runs = {plain: beside} | runs
+            measured = times(dict[str, Work](runs), rounds)
+            seconds = {name: [s / run.count for s in measured[name].cpu] for name, run in runs.items()}
+            costs.append(_cost(method.name, batch, seconds, plain))
+    return costs
 
 
-def _runs(method: Method, batch: int) -> dict[str, _Repeated]:
-    """Our objective under its method's name, and where there is one, the other library's beside it."""
+def _runs(method: Method, batch: int, compiled: bool) -> dict[str, _Repeated]:
+    """Our objective under its method's name; beside it, where there are such, it compiled and the other library's."""
     if method.build is None:
         return {}
     torch.manual_seed(0)
@@ -103,11 +115,25 @@ def _runs(method: Method, batch: int) -> dict[str, _Repeated]:
     if hasattr(objective, "refresh"):
         objective.refresh(*_embeddings(method, IMAGES, task.classes))
     runs = {method.name: _Repeated(objective, embeddings, labels).filled()}
+    if (
+        compiled
+        and (whole := _compiled(method.build(task, **method.published), embeddings, labels)) is not None
+    ):
+        runs[f"{method.name} {COMPILED}"] = whole
     equivalent = EQUIVALENTS.get(method.name)
     if equivalent is not None and find_spec(OTHER) is not None:
         theirs = _equivalent(equivalent, method, task)
         runs[_there(method.name)] = _Repeated(theirs, embeddings, labels).filled()
     return runs
+
+
+def _compiled(objective: Any, embeddings: Tensor, labels: Tensor) -> _Repeated | None:
+    """The objective as torch.compile makes it; None where it cannot be taken whole."""
+    torch.compiler.reset()
+    try:
+        return _Repeated(torch.compile(objective, fullgraph=True), embeddings, labels).filled()
+    except RuntimeError:  # the base of what torch's compiler raises
+        return None
 
 
 def _there(name: str) -> str:
@@ -118,9 +144,11 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
     def ratios(other: str, own: str) -> list[float]:
         return [a / b for a, b in zip(seconds[other], seconds[own], strict=True)]
 
+    compiled = f"{name} {COMPILED}"
+    gain = statistics.median(ratios(name, compiled)) if compiled in seconds else None
     own, to_plain = statistics.median(seconds[name]), statistics.median(ratios(name, plain))
     if _there(name) not in seconds:
-        return StepCost(name, batch, 1000 * own, to_plain)
+        return StepCost(name, batch, 1000 * own, to_plain, compiled=gain)
     beside = ratios(_there(name), name)
     return StepCost(
         name,
@@ -131,6 +159,7 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
         min(beside),
         max(beside),
         EQUIVALENTS[name].differs,
+        gain,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -145,8 +146,8 @@ def _steps(request: argparse.Namespace) -> Rows:
     chosen = {method.name: method for method in [load_method(PLAIN), *select_methods(request.methods)]}
     return [
         asdict(cost)
-        for batch in _sizes(request).objectives
-        for cost in step_costs(list(chosen.values()), PLAIN, batch, request.rounds)
+        for batch in request.batches or _sizes(request).objectives
+        for cost in step_costs(list(chosen.values()), PLAIN, batch, request.rounds, compiled=request.compiled)
     ]
 
 
@@ -259,9 +260,22 @@ def _costs(rows: Rows) -> str:
             f"{row['milliseconds']:.2f}",
             f"{row['to_plain']:.2f}",
             "" if row["other"] is None else f"{row['other']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
+            "" if row["compiled"] is None else f"{row['compiled']:.2f}",
             row["differs"],
         ]
         for row in rows
     ]
-    heads = ["method", "batch", "ms", f"times {PLAIN}", "pytorch-metric-learning's over ours", "not the same"]
-    return tabulate(table, heads, disable_numparse=True)
+    heads = ["method", "batch", "ms", f"times {PLAIN}", "pytorch-metric-learning's over ours"]
+    lines = [tabulate(table, [*heads, "ours over ours compiled", "not the same"], disable_numparse=True)]
+    for batch in sorted({row["batch"] for row in rows if row["other"] is not None}):
+        beside = [row for row in rows if row["batch"] == batch and row["other"] is not None]
+        slowest = min(beside, key=lambda row: float(row["other"]))
+        lines.append(
+            f"Batches of {batch}: the median over {len(beside)} methods is "
+            f"{statistics.median(row['other'] for row in beside):.2f}, the least {slowest['other']:.2f} "
+            f"({slowest['method']})."
+        )
+        both = [row["other"] * row["compiled"] for row in beside if row["compiled"] is not None]
+        if both:
+            lines.append(f"  Compiled: {statistics.median(both):.2f} over {len(both)} methods.")
+    return "\n".join(lines)
