@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from harness.campaign.events import RepetitionDone
 from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Done, Job, TrainJob, Workplace
+from harness.campaign.studies import Journals
 from harness.campaign.tuning import Study, published_values
 from harness.cell import Training, TrainingResult
 from harness.discovery import load_method, load_protocol
@@ -106,7 +107,7 @@ def test_a_sampler_moves_towards_better_scores(tmp_path: Path, sampler: str) -> 
         return -float((values["a"] - 0.8) ** 2 + (math.log10(values["b"]) + 1) ** 2 / 16)
 
     def mean_height(name: str, direction: float) -> float:
-        study = Study(tmp_path / f"{name}.journal", (name,), space, {"a": 0.1, "b": 1e-4}, sampler)
+        study = Study(Journals(tmp_path), name, (name,), space, {"a": 0.1, "b": 1e-4}, sampler)
         heights = []
         for number in range(24):
             values = study.setting(number)

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from harness.campaign.studies import Journals
 from harness.campaign.tuning import Study, grid_of, published_values, search_space, trials_of
 from harness.discovery import load_method, load_protocol
 from harness.errors import RequestError
@@ -26,7 +27,14 @@ def score(values: dict[str, Any]) -> float:
 def search(
     journal: Path, sampler: str = "tpe", until: int = 8, tell_last: bool = True
 ) -> list[dict[str, Any]]:
-    study = Study(journal, ("protocol", "dataset", "method", 0), SPACE, PUBLISHED, sampler)
+    study = Study(
+        Journals(journal.parent),
+        journal.stem,
+        ("protocol", "dataset", "method", 0),
+        SPACE,
+        PUBLISHED,
+        sampler,
+    )
     settings = []
     for number in range(until):
         values = study.setting(number)
@@ -119,7 +127,7 @@ def test_a_grid_tries_every_point_once_and_the_published_one_first(tmp_path: Pat
     assert (trials_of(fastap, protocol, "cub"), trials_of(load_method("nca"), protocol, "cub")) == (31, 50)
     assert trials_of(fastap, dataclasses.replace(protocol, trials=4), "cub") == 4
     space, published = search_space(fastap, protocol, "cub"), published_values(fastap, protocol, "cub")
-    study = Study(tmp_path / "a.journal", ("names",), space, published, "gp", points)
+    study = Study(Journals(tmp_path), "a", ("names",), space, published, "gp", points)
     assert [study.setting(number)["bins"] for number in range(31)] == [point["bins"] for point in points]
     with pytest.raises(RequestError, match="not a range of whole numbers"):
         grid_of(load_method("triplet"), dataclasses.replace(protocol, grids=("triplet",)), "cub")

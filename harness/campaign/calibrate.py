@@ -17,6 +17,7 @@ from harness.campaign.executors import Executor
 from harness.campaign.jobs import Done, JoinJob, TrainJob, Workplace
 from harness.campaign.plan import UNKNOWN, Cost
 from harness.campaign.store import CellStore
+from harness.campaign.studies import Journals
 from harness.campaign.tuning import published_values
 from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import Bench, TestRoles
@@ -79,8 +80,8 @@ class _Timing:
     def training(self, fold: int, seed: int = 0) -> TrainJob:
         """A short training with the published values, and a measurement of as much as there is to develop on."""
         work = EntryWork(
-            self.entry, CellStore(self.folder), self.folder, self.campaign.trunk.sha256, self.campaign.threads,
-            lambda event: None,
+            self.entry, CellStore(self.folder), Journals(self.folder), self.campaign.trunk.sha256,
+            self.campaign.threads, lambda event: None,
         )  # fmt: skip
         values = {}
         if self.entry.method.build is not None:

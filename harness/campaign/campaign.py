@@ -23,6 +23,7 @@ from harness.campaign.prepare import Trunk
 from harness.campaign.recording import make_record
 from harness.campaign.run import Work, work_off
 from harness.campaign.store import CellStore
+from harness.campaign.studies import Database, Journals, Lock, Studies, named_faults
 from harness.campaign.unsealing import unsealed
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles
@@ -65,6 +66,7 @@ class Campaign:
     content: sha256 of the dataset's images as they are stored (`harness.data.contents`).
     audit: whether final trainings at the tuned values also leave sealed test curves (`harness.audit`).
     trunk.protocol is the whole protocol; entries hold it as it is on this dataset.
+    database: where the searches are kept, if not in a journal each. It changes no number, so it is in no key.
     """
 
     dataset: Dataset
@@ -78,6 +80,11 @@ class Campaign:
     command: str
     plugins: tuple[Path, ...] = ()
     audit: bool = False
+    database: Database | None = None
+
+    @property
+    def studies(self) -> Studies:
+        return self.database or Journals(self.places.studies)
 
     def entries(self) -> list[Entry]:
         return [self._entry(method) for method in self.methods]
@@ -153,7 +160,8 @@ class Campaign:
                 if cell.key in done:
                     watcher(CellDone(entries[order], cell, done[cell.key], fresh=True))
 
-        locks = [self._lock(entry, waiting) for entry in sorted(entries, key=lambda entry: entry.key)]
+        ordered = sorted(entries, key=lambda entry: entry.key)
+        locks = [lock for entry in ordered for lock in self._locked(entry, waiting)]
         try:
             work = [
                 self._work(entry, outcome, test, watcher, records, again)
@@ -178,7 +186,7 @@ class Campaign:
         watcher(EntryStarted(entry))
         store = CellStore(self.places.cells)
         work = EntryWork(
-            entry, store, self.places.studies, self.trunk.sha256, self.threads, watcher, again=again,
+            entry, store, self.studies, self.trunk.sha256, self.threads, watcher, again=again,
             sealed=self.places.sealed if self.audit else None,
         )  # fmt: skip
 
@@ -226,21 +234,29 @@ class Campaign:
                 kept = self.recorded(entry)
                 records[entry.key] = kept or self._record(entry, outcome, test, watcher)
 
-    def _lock(self, entry: Entry, waiting: Callable[[Entry], None] | None) -> FileLock:
+    def _locked(self, entry: Entry, waiting: Callable[[Entry], None] | None) -> list[Lock]:
+        """The entry's locks, all of them ours: that of the results folder, and that of the database's users."""
         self.places.studies.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.places.studies / f"{entry.key[:24]}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if waiting is not None:
-                waiting(entry)
-            while not lock.is_locked:
-                # In short waits, so that Ctrl-C is heard.
-                try:
-                    lock.acquire(timeout=1)
-                except Timeout:
-                    time.sleep(0)
-        return lock
+        locks: list[Lock] = [FileLock(self.places.studies / f"{entry.key[:24]}.lock")]
+        if self.database is not None:
+            locks.append(self.database.lock(entry.key))
+        with named_faults():
+            for lock in locks:
+                _acquire(lock, lambda: None if waiting is None else waiting(entry))
+        return locks
+
+
+def _acquire(lock: Lock, waiting: Callable[[], None]) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        while not lock.is_locked:
+            # In short waits, so that Ctrl-C is heard.
+            try:
+                lock.acquire(timeout=1)
+            except Timeout:
+                time.sleep(0)
 
 
 class Watchers:

@@ -16,6 +16,7 @@ from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, Tria
 from harness.campaign.jobs import Done, Job, JoinJob, TrainJob
 from harness.campaign.outcome import Outcome, Repetition, Unfinished
 from harness.campaign.store import CellStore
+from harness.campaign.studies import Studies
 from harness.campaign.tuning import Study, grid_of, published_values, search_space, trials_of
 from harness.cell import Cell, CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import TestRoles
@@ -34,7 +35,7 @@ class EntryWork:
 
     entry: Entry
     store: CellStore
-    studies: Path
+    studies: Studies
     weights: str
     threads: int
     watcher: Callable[[Event], None]
@@ -66,7 +67,8 @@ class EntryWork:
         published = published_values(self.entry.method, protocol, self.entry.dataset)
         studies = [
             Study(
-                self.studies / f"{self.entry.key[:24]}-{s}.journal",
+                self.studies,
+                f"{self.entry.key[:24]}-{s}",
                 (protocol.name, self.entry.dataset_slug, self.entry.method.name, s),
                 space, published, protocol.search, grid,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -149,13 +148,12 @@ def replay(campaign: Campaign, entry: Entry, folder: Path, watch: Callable[[Even
     """Tell `watch` every event of an entry that its finished cells hold, and stop where the first one is missing.
 
     Returns what came of the entry if all of its cells are there.
-    folder: for a copy of the studies' journals, since a study that is only looked at must not be written to.
+    folder: for a copy of the studies, since one that is only looked at must not be written to.
     """
-    for journal in campaign.places.studies.glob(f"{entry.key[:24]}-*.journal"):
-        shutil.copy(journal, folder)
+    studies = campaign.studies.copied(entry.key[:24], folder)
     nowhere = Role(folder, campaign.dataset.test.labels, campaign.dataset.test.class_names)
     work = EntryWork(
-        entry, CellStore(campaign.places.cells), folder, campaign.trunk.sha256, campaign.threads, watch
+        entry, CellStore(campaign.places.cells), studies, campaign.trunk.sha256, campaign.threads, watch
     ).run(TestRoles(nowhere, None, entry.recall_at), Outcome())
     try:
         next(work)

@@ -1,32 +1,27 @@
 """The search for hyperparameters: one Optuna study, asked and told by the driver alone.
 
-The settings that were asked stand in a journal on disk; the scores stand in the cell store. Every ask has a sampler of
-its own, seeded by (study, trial), so an ask depends on the trials before it and on nothing else: a study that is
-rebuilt after a crash, or whose journal was lost, goes on with the same settings.
+The settings that were asked stand in a journal or a database (`harness.campaign.studies`); the scores stand in the
+cell store. Every ask has a sampler of its own, seeded by (study, trial), so an ask depends on the trials before it and
+on nothing else: a study that is rebuilt after a crash, or whose journal was lost, goes on with the same settings.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
+from harness.campaign.studies import Studies, named_faults
 from harness.errors import RequestError
 from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, contains
 from harness.protocol import Protocol
 from harness.seeding import seed_of
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def search_space(method: Method, protocol: Protocol, dataset: str) -> dict[str, BaseDistribution]:
@@ -102,7 +97,8 @@ class Study:
 
     def __init__(
         self,
-        journal: Path,
+        studies: Studies,
+        name: str,
         seeds: Sequence[object],
         space: Mapping[str, BaseDistribution],
         published: Mapping[str, Any],
@@ -111,14 +107,16 @@ class Study:
     ) -> None:
         self.seeds, self.space, self.sampler = tuple(seeds), dict(space), sampler
         self.published, self.grid = dict(published), list(grid)
-        self._study = _open(journal, self.space)
+        with named_faults():
+            self._study = studies.open(name, self.space)
 
     def setting(self, number: int) -> dict[str, Any]:
         """The values of trial `number`: those that were asked before, or new ones. Trials are asked in order."""
-        trials = self._study.get_trials(deepcopy=False)
-        if number >= len(trials):
-            self._ask(number)
+        with named_faults():
             trials = self._study.get_trials(deepcopy=False)
+            if number >= len(trials):
+                self._ask(number)
+                trials = self._study.get_trials(deepcopy=False)
         # Keywords that are never tuned keep their published values.
         return {**self.published, **trials[number].params}
 
@@ -135,12 +133,13 @@ class Study:
 
     def tell(self, number: int, score: float | None) -> None:
         """Tell a trial's score, or None where it failed (counted, and never asked for again by chance alone)."""
-        if self._study.get_trials(deepcopy=False)[number].state.is_finished():
-            return
-        if score is None:
-            self._study.tell(number, state=TrialState.FAIL)
-        else:
-            self._study.tell(number, score)
+        with named_faults():
+            if self._study.get_trials(deepcopy=False)[number].state.is_finished():
+                return
+            if score is None:
+                self._study.tell(number, state=TrialState.FAIL)
+            else:
+                self._study.tell(number, score)
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
@@ -153,48 +152,3 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
         # Few trials: the model takes over from random draws after the first quarter of a usual search.
         return TPESampler(seed=seed, n_startup_trials=3, multivariate=False)
     return RandomSampler(seed=seed)
-
-
-def _open(journal: Path, space: Mapping[str, BaseDistribution]) -> optuna.Study:
-    """The study in the journal, without a last trial that a crash left half asked; a new one if it cannot be read."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever opens a journal holds its entry's lock, so a lock of Optuna's own is a killed process's: it would be
-    # waited for.
-    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
-    old: list[FrozenTrial] = []
-    if journal.exists():
-        _end_at_a_line(journal)
-        try:
-            study = _study(journal)
-            old = study.get_trials(deepcopy=False)
-        except Exception:  # whatever the parser of a damaged journal raises: its content can be asked again
-            old = []
-            journal.replace(journal.with_suffix(".damaged"))
-        else:
-            whole = [t for t in old if _is_whole(t, space)]
-            if len(whole) == len(old):
-                return study
-            old = old[: next(i for i, t in enumerate(old) if not _is_whole(t, space))]
-            journal.unlink()
-    study = _study(journal)
-    for trial in old:
-        study.add_trial(trial)
-    return study
-
-
-def _end_at_a_line(journal: Path) -> None:
-    """Cut off a last line that a crash left unfinished: Optuna would write the next one onto its end."""
-    content = journal.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(journal, content.rfind(b"\n") + 1)
-
-
-def _is_whole(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
-    return trial.state is not TrialState.WAITING and set(trial.params) == set(space)
-
-
-def _study(journal: Path) -> optuna.Study:
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    return optuna.create_study(
-        storage=storage, study_name=journal.stem, direction="maximize", load_if_exists=True
-    )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from harness.cli.lines import again
+from harness.cli.lines import again, without_password
 from harness.cli.parser import parse
 from harness.cli.places import disk_fault
 from harness.errors import BenchmarkError
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = import_module(f"harness.cli.commands.{request.command}")
         return int(command.main(request))
     except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_password(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output left (`| head`); nothing is wrong.

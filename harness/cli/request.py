@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from harness.campaign.campaign import Campaign, Places
+from harness.campaign.studies import Database
 from harness.cli.changes import read_changes
 from harness.cli.lines import entry_line, local, shown
 from harness.cli.settings import Settings
@@ -44,6 +45,7 @@ class Settled:
 
 def settle(request: argparse.Namespace, settings: Settings) -> Settled:
     """Everything that a command line names. Raises RequestError and MissingError before the first image is decoded."""
+    database = None if request.storage is None else Database(request.storage)
     plugins = tuple(_plugin(path) for path in request.plugin)
     methods = select_methods(request.methods, plugins)
     device = settle_device(request.device)
@@ -68,6 +70,7 @@ def settle(request: argparse.Namespace, settings: Settings) -> Settled:
         workers=workers,
         plugins=plugins,
         audit=request.audit,
+        database=database,
         command=entry_line(request, pairs, dataset.partial, shown),
     )
     return Settled(campaign, entry_line(request, pairs, dataset.partial, local))

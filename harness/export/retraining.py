@@ -36,7 +36,7 @@ def retrained(campaign: Campaign, entry: Entry, record: Record, bench: Bench, fo
     """
     run = first_run(record, fold)
     work = EntryWork(
-        entry, CellStore(campaign.places.cells), campaign.places.studies, campaign.trunk.sha256,
+        entry, CellStore(campaign.places.cells), campaign.studies, campaign.trunk.sha256,
         campaign.threads, watcher=lambda event: None,
     )  # fmt: skip
     training = work.training(chosen_values(record, run), fold, run.seed)

@@ -54,6 +54,8 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     begun = time.monotonic()
     campaign = settled.campaign
     means = _executor(request, campaign, settings), tracker_of(request.tracker)
+    if campaign.database is not None:
+        campaign.database.ready()
     _remember(settled)
     entries = campaign.entries()
     kept = {} if request.force else {e.key: r for e in entries if (r := campaign.recorded(e)) is not None}
@@ -108,6 +110,8 @@ def _work(
         finally:
             executor.stop()
             watchers.close()
+            if campaign.database is not None:
+                campaign.database.close()
         for fault in [*watchers.faults, *last_words(tracker)]:
             terminal.say(fault)
         if not terminal.trained:

@@ -78,7 +78,7 @@ def _parsed(command: str, request: argparse.Namespace) -> argparse.Namespace:
     """The command's request, at the places of this one. It stays a request of `sync`, which fetches nothing."""
     parsed = parse(shlex.split(command)[2:])
     parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
-    parsed.command = request.command
+    parsed.command, parsed.storage = request.command, request.storage
     return parsed
 
 
