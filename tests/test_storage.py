@@ -370,7 +370,7 @@ def test_the_command_keeps_its_searches_there_and_tells_nobody_the_password(
     [
         ("postgresql+psycopg://me:s3cret@127.0.0.1:1/x", "cannot be used"),
         ("postgresql://me:s3cret@127.0.0.1:1/x", "Connection refused"),
-        ("postgresql+asyncpg://me:s3cret@127.0.0.1:1/x", r"psycopg .*: pip install -e '.\[postgres\]'"),
+        ("postgresql+asyncpg://me:s3cret@127.0.0.1:1/x", r"psycopg: pip install -e '.\[postgres\]'"),
         ("oracle://me:s3cret@127.0.0.1/x", "expected postgresql"),
         ("s3cret", "not the URL of a database"),
         ("sqlite://", "in memory"),
