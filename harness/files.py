@@ -33,4 +33,8 @@ def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Every array of a file; nothing is unpickled. On a damaged one zipfile, zlib and numpy each raise their own."""
     # Opened here, because numpy leaves a damaged file open.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        found = {name: arrays[name] for name in arrays.files}
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # numpy hands on what is no array as bytes
+            raise ValueError(f"{name} is no array")
+    return found

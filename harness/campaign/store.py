@@ -52,7 +52,7 @@ class CellStore:
             result = _result(cell, json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             # Cut off or filled with zeros by a crash of the machine: the cell is run again.
             return None
         if isinstance(result, MeasurementResult) and result.status == "ok":

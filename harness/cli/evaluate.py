@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harness.dataset import Dataset, ImageSet
 from harness.errors import RequestError
+from harness.files import read_npz
 from harness.metrics import Scores, score
 from harness.submission import Submission
 
@@ -128,8 +129,7 @@ def _read(file: Path) -> Mapping[str, Array | Tensor]:
 
 def _read_npz(file: Path) -> dict[str, Array]:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return read_npz(file)
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise RequestError(
             f"cannot be read as .npz ({error}); numpy.savez(FILE, embeddings=..., labels=...) writes one, "

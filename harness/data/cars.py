@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from harness.data.by_class import find_by_class
 from harness.data.layout import Listed, find, official
@@ -79,10 +80,9 @@ def load(root: Path | None, partial: bool) -> Dataset:
 def _joined_form(folder: Path) -> tuple[list[str], list[Listed[Path]]]:
     table = folder / "cars_annos.mat"
     classes = _class_names(table)
-    rows = _matlab(table, "annotations", ("relative_im_path", "class"))
     return classes, [
-        Listed(classes[int(number) - 1], str(path), folder / str(path))
-        for path, number in zip(rows["relative_im_path"], rows["class"], strict=True)
+        Listed(label, path, folder / path)
+        for path, label in _paths_and_classes(table, "relative_im_path", classes)
     ]
 
 
@@ -98,20 +98,26 @@ def _devkit_form(folder: Path, partial: bool) -> tuple[list[str], list[Listed[Pa
             f"{TITLE}: {folder / test} is missing, without which cars_test/ has no labels. {HOW}"
         )
     return classes, [
-        Listed(classes[int(number) - 1], f"{part}/{file}", folder / part / str(file))
+        Listed(label, f"{part}/{file}", folder / part / file)
         for part, annotations in labels
-        for file, number in _files_and_classes(annotations)
+        for file, label in _paths_and_classes(annotations, "fname", classes)
     ]
 
 
-def _files_and_classes(file: Path) -> zip[tuple[Any, Any]]:
-    rows = _matlab(file, "annotations", ("fname", "class"))
-    return zip(rows["fname"], rows["class"], strict=True)
+def _paths_and_classes(table: Path, column: str, classes: list[str]) -> Iterator[tuple[str, str]]:
+    """The path and the class of every row of a table of annotations, which count classes from 1."""
+    rows = _matlab(table, "annotations", (column, "class"))
+    for path, number in zip(rows[column].ravel(), rows["class"].ravel(), strict=True):
+        if not isinstance(path, str) or np.ndim(number) or number not in range(1, len(classes) + 1):
+            raise RequestError(f"{table}: a row of annotations names no image or no class; fetch it again")
+        yield path, classes[int(number) - 1]
 
 
 # The number comes first: names alone would not sort in the official order.
 def _class_names(file: Path) -> list[str]:
-    names = _matlab(file, "class_names").tolist()
+    names = _matlab(file, "class_names").ravel().tolist()
+    if not all(isinstance(name, str) for name in names):
+        raise RequestError(f"{file}: class_names holds something else than names; fetch it again")
     return [f"{number:03d} {name}" for number, name in enumerate(names, start=1)]
 
 
@@ -121,10 +127,10 @@ def _matlab(file: Path, variable: str, columns: tuple[str, ...] = ()) -> npt.NDA
         raise MissingError(f"{TITLE}: {file} is missing. {HOW}")
     try:
         content = loadmat(file, squeeze_me=True, variable_names=[variable])
-    except (OSError, ValueError, TypeError, MatReadError) as error:
+    except Exception as error:  # scipy, zlib and numpy each raise their own on a damaged file
         raise RequestError(f"{file}: not a MATLAB file that can be read ({error}); fetch it again") from error
-    values: npt.NDArray[Any] | None = content.get(variable)
-    if values is None or not set(columns) <= set(values.dtype.names or ()):
+    values = content.get(variable)
+    if not isinstance(values, np.ndarray) or not set(columns) <= set(values.dtype.names or ()):
         raise RequestError(
             f"{file}: no {variable} with {', '.join(columns) or 'names'} in it; fetch it again"
         )

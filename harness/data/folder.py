@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from harness.data.layout import Listed, image_set, nearest
+from harness.data.layout import Listed, demand_inside, image_set, nearest
 from harness.data.own import alone, named, place_and_seed, two_halves
 from harness.data.pictures import Files
 from harness.dataset import Dataset, DatasetSource
@@ -36,6 +36,7 @@ def load(root: Path | None, partial: bool) -> Dataset:
         raise MissingError(f"folder:{root}: there is no such folder{nearest(root)}")
     classes = _classes(root)
     images = [image for label in classes for image in _images(root, label)]
+    demand_inside(root, [image.place for image in images])
     development, test = two_halves(classes, seed)
     name = root.resolve().name
     single = alone(Counter(image.label for image in images).values())

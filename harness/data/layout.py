@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +113,40 @@ def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
 def names_in(folder: Path) -> frozenset[str]:
     try:
         return frozenset(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
+    except PermissionError as error:
+        raise RequestError(f"{folder} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError):  # it is not there, or no folder can have this name
         return frozenset()
+
+
+def demand_inside(root: Path, places: Iterable[Path]) -> None:
+    """Refuses images that are not plain files inside `root`: a list or a link from others must not make us read what
+    lies elsewhere, and a pipe would be waited for. What is not there is for others to say.
+    """
+    real = os.path.realpath(root)
+    inside: dict[str, bool] = {}
+    for place in places:
+        folder, name = os.path.split(place)
+        try:
+            mode = os.lstat(place).st_mode
+        except ValueError as error:
+            raise RequestError(f"{str(place)!r}: no file can have this name ({error})") from None
+        except OSError:
+            mode = stat.S_IFREG
+        if folder not in inside:
+            inside[folder] = _within(real, folder)
+        led = stat.S_ISLNK(mode) or name == ".."
+        if not inside[folder] or (led and not _within(real, place)):
+            raise RequestError(
+                f"{place} lies outside {root}, or is a link that leads out of it, and images are read from inside "
+                "alone; copy them there, or put what names them into a folder that holds them all"
+            )
+        if not (led or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise RequestError(f"{place} is a pipe or a device, and no image file; remove it")
+
+
+def _within(real: str, place: str | Path) -> bool:
+    return Path(os.path.realpath(place)).is_relative_to(real)
 
 
 def whole_or_partial(
@@ -121,6 +154,7 @@ def whole_or_partial(
 ) -> tuple[list[Listed[Path]], bool]:
     """The images that are there, and whether some are absent, which is refused unless `partial`."""
     here = present(images)
+    demand_inside(root, [image.place for image in here])
     if absent := len(images) - len(here):
         if not here:
             raise MissingError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.data.layout import Listed, find, official
 from harness.data.tables import rows
 from harness.dataset import Archive, Dataset, DatasetSource
+from harness.errors import RequestError
 
 TITLE = "Stanford Online Products"
 HOMEPAGE = "https://cvgl.stanford.edu/projects/lifted_struct/"
@@ -51,9 +52,15 @@ def load(root: Path | None, partial: bool) -> Dataset:
 
 def _listed(folder: Path, list_: str) -> list[Listed[Path]]:
     return [
-        Listed(f"{int(number):05d}", path, folder / path)
+        Listed(_label(number, folder / list_), path, folder / path)
         for _, number, _, path in rows(folder / list_, 4, head=1)
     ]
+
+
+def _label(number: str, file: Path) -> str:
+    if not (number.isascii() and number.isdigit() and len(number) <= 5):
+        raise RequestError(f"{file}: class_id {number[:40]!r}, expected a number of up to five digits")
+    return number.zfill(5)
 
 
 def _classes(images: list[Listed[Path]]) -> list[str]:

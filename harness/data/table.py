@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.layout import Listed, image_set, nearest
+from harness.data.layout import Listed, demand_inside, image_set, nearest
 from harness.data.own import alone, named, place_and_seed, two_halves
 from harness.data.pictures import Boxes, Files
 from harness.dataset import Dataset, DatasetSource, ImageSet, Pictures
@@ -46,7 +46,7 @@ class _Row:
 
 
 def load(root: Path | None, partial: bool) -> Dataset:
-    """The images of a table. Paths are relative to its folder, or absolute.
+    """The images of a table. Paths are relative to its folder or absolute, and lie inside it.
 
     split: development (train) or test (validation), one a class; without the column the classes are halved by name or
         by a seed. role: of test images, query, gallery or both; without it every test image is both. A class with one
@@ -58,6 +58,7 @@ def load(root: Path | None, partial: bool) -> Dataset:
     rows = _rows(root)
     development, test = _classes(rows, root, seed)
     images = [row.image for row in rows]
+    demand_inside(root.parent, [path for path, _ in (image.place for image in images)])
     single = alone(Counter(image.label for image in images).values())
     queries, gallery = _test(root, rows, test)
     dataset = Dataset(
@@ -156,7 +157,7 @@ def _row(table: Path, number: int, fields: Mapping[str, str | None]) -> _Row:
         raise refuse("path or label is empty")
     try:
         box = _box(fields)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise refuse(f"a box needs four whole numbers {', '.join(BOX)}, or none of them") from None
     split = (fields.get("split") or "").strip().lower()
     if split and split not in SPLITS:
@@ -170,7 +171,7 @@ def _row(table: Path, number: int, fields: Mapping[str, str | None]) -> _Row:
 
 
 def _box(fields: Mapping[str, str | None]) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom. Raises ValueError where they are no numbers."""
+    """Left, top, right, bottom. Raises ValueError and OverflowError where they are no whole numbers."""
     texts = [(fields.get(name) or "").strip() for name in BOX]
     if not any(texts):
         return None

@@ -131,7 +131,9 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int, archive: Path) -> Non
 
 def _check_name(archive: Path, name: str) -> None:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0] or "\0" in name:
+    outside = path.is_absolute() or ".." in path.parts
+    # A drive's letter, another system's separator, and the end of a name to C are no parts of honest names.
+    if outside or "\\" in name or ":" in name.partition("/")[0] or "\0" in name:
         raise _refused(archive, name, "lies outside the folder that it is unpacked into")
 
 
