@@ -24,8 +24,8 @@ OTHER = "pytorch_metric_learning"
 COMPILED = "compiled"
 #: Length of an embedding, images of the training set, and the fewest classes in it.
 DIMENSIONS, IMAGES, CLASSES = 128, 2000, 100
-#: Seconds that a round spends on an objective, about, and steps before the first round.
-ROUND, WARM = 0.02, 3
+#: Seconds that a round spends on an objective, about; steps before the first round; and seconds of a step that is slow.
+ROUND, WARM, SLOW = 0.02, 4, 1.0
 #: Spread of a class around its centre, of which each value has a spread of 1: neither separated nor without order.
 NOISE = 1.2
 
@@ -70,10 +70,11 @@ class _Repeated:
     def filled(self) -> _Repeated:
         """Warmed up, and repeated as often as a round takes."""
         for _ in range(WARM):
+            began = time.thread_time()
             self()
-        began = time.thread_time()
-        self()
-        spent = time.thread_time() - began
+            spent = time.thread_time() - began
+            if spent > SLOW:  # nothing that is loaded at first makes a difference there
+                break
         return _Repeated(self.objective, self.embeddings, self.labels, max(1, int(ROUND / max(spent, 1e-5))))
 
 
