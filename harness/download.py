@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import requests
 
@@ -26,6 +27,9 @@ TIMEOUT = 30
 #: How often one address may cut the connection without having sent a byte more.
 PATIENCE = 3
 
+#: Bytes of the largest file whose size nobody publishes; the largest that is known of these has 2 GB.
+LARGEST = 2**33
+
 #: Bytes that a cut connection may cost.
 _CHUNK = 1 << 16
 _PARTIAL = 206
@@ -35,8 +39,8 @@ def download(wanted: Archive, folder: Path, progress: Progress | None = None) ->
     """The wanted file in `folder`, fetched unless a right one is there already.
 
     A fetch that was cut goes on where it was, in this call and in the next. What comes with a wrong checksum is removed
-    and the next address is tried. Raises MissingError that names each address and why it failed, RequestError when the
-    disk is full.
+    and the next address is tried. No more is written than the published size, or `LARGEST` bytes. Raises MissingError
+    that names each address and why it failed, RequestError when the disk is full.
     """
     file, unfinished = folder / wanted.file, folder / f"{wanted.file}.unfinished"
     if file.is_file() and wrong(file, wanted.checksums) is None:
@@ -114,21 +118,40 @@ def _ask(address: str, wanted: Archive, unfinished: Path, progress: Progress | N
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             return None  # nothing is lacking; the checksum says whether that is so
         answer.raise_for_status()
+        if address.startswith("https:") and not answer.url.startswith("https:"):
+            return f"it leads on to {answer.url}, which is not https"
         goes_on = answer.status_code == _PARTIAL
         have = have if goes_on else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else wanted.size or 0
         if wanted.size and total != wanted.size:
             return f"it has {total:,} bytes, expected {wanted.size:,}"
+        if not wanted.size and total > LARGEST:
+            return (
+                f"it has {total:,} bytes, at most {LARGEST:,} are fetched of a file without a published size"
+            )
         with unfinished.open("ab" if goes_on else "wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                if progress is not None:
-                    progress(have, total)
+            have = _written(answer.iter_content(_CHUNK), file, have, total, progress)
+    if have > (total or LARGEST):
+        unfinished.unlink()
+        return f"it sends more than {total or LARGEST:,} bytes"
     if have < total:
         raise requests.ConnectionError(f"the connection was cut after {have:,} of {total:,} bytes")
     return None
+
+
+def _written(
+    chunks: Iterable[bytes], file: BinaryIO, have: int, total: int, progress: Progress | None
+) -> int:
+    """Bytes that are there when the server has sent all, or more than it may, which is not written."""
+    for chunk in chunks:
+        have += len(chunk)
+        if have > (total or LARGEST):
+            break
+        file.write(chunk)
+        if progress is not None:
+            progress(have, total)
+    return have
 
 
 def _size(file: Path) -> int:

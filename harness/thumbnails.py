@@ -52,6 +52,8 @@ def read_thumbnails(folder: Path) -> dict[str, Pixels]:
         return {}
     try:
         arrays = read_npz(file)
+        if arrays["images"].shape[1:] != (SIDE, SIDE, 3) or arrays["images"].dtype != np.uint8:
+            raise ValueError(f"its images are no {SIDE} x {SIDE} pixels")
         return dict(zip(arrays["ids"].tolist(), arrays["images"], strict=True))
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise RequestError(f"{file}: cannot be read ({error}); remove it and run an entry again") from None

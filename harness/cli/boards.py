@@ -9,6 +9,7 @@ from tabulate import tabulate
 from harness.publish.readme import narrow
 from harness.publish.rows import read_boards
 from harness.publish.tables import study_table
+from harness.publish.words import printable
 
 READING = (
     "Percent. ± covers repetitions alone. Rank and ties (a shared letter: cannot be told apart) come from one\n"
@@ -32,6 +33,6 @@ def board_text(results: Path, protocol: str, dataset: str) -> str:
     for board in boards:
         table = narrow(study_table(board))
         heads = [column.name for column in table.columns]
-        rows = [[cell.text for cell in row.cells] for row in table.rows]
-        texts.append(f"{table.title}\n\n{tabulate(rows, heads, disable_numparse=True)}\n\n{READING}")
+        rows = [[printable(cell.text) for cell in row.cells] for row in table.rows]
+        texts.append(f"{printable(table.title)}\n\n{tabulate(rows, heads, disable_numparse=True)}\n\n{READING}")
     return "\n\n".join(texts)

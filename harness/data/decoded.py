@@ -74,6 +74,6 @@ def decode_when_seen(
         packed = io.BytesIO()
         np.savez(packed, sizes=np.array(shapes, dtype=np.int64))
         replace_file(file, packed.getvalue())
-    with np.load(file) as known:
+    with np.load(file, allow_pickle=False) as known:
         heights, widths = known["sizes"].T
     return DecodedImages(pictures, resize, square, heights, widths, f"decoded-{key}")

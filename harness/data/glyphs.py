@@ -38,7 +38,7 @@ def load(root: Path | None, partial: bool) -> Dataset:
 
 
 def _listed() -> list[Listed[int]]:
-    with np.load(FILE) as arrays:
+    with np.load(FILE, allow_pickle=False) as arrays:
         names, typefaces = arrays["names"].tolist(), arrays["typefaces"].tolist()
         drawn = zip(arrays["labels"].tolist(), arrays["faces"].tolist(), strict=True)
         return [

@@ -145,7 +145,7 @@ class ArrayPictures:
 
 @lru_cache(maxsize=4)
 def _array(file: Path, key: str) -> npt.NDArray[np.uint8]:
-    with np.load(file) as arrays:
+    with np.load(file, allow_pickle=False) as arrays:
         values: npt.NDArray[np.uint8] = arrays[key]
     return values
 

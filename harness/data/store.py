@@ -83,7 +83,7 @@ class ImageStore:
     def open(cls, path: Path) -> ImageStore:
         """The store in a folder that `build_store` made, in milliseconds; pixels are read when used."""
         facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
-        with np.load(path / INDEX) as index:
+        with np.load(path / INDEX, allow_pickle=False) as index:
             heights, widths = index["heights"], index["widths"]
         sizes = heights * widths * 3
         pages = Pages(path / PIXELS)

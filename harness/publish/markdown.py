@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from tabulate import tabulate
 
+from harness.publish import words
 from harness.publish.overview import overview_table
 from harness.publish.reported import LAYOUTS, Layout
 from harness.publish.rows import Board
@@ -117,5 +118,5 @@ def _cell(cell: Cell) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no broken table."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = words.printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_|~]|\[(?=[^\]]*\]\())", r"\\\1", text)

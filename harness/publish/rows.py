@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ import pandas as pd
 from harness.audit import Audit, audit_place, read_audit
 from harness.errors import RequestError
 from harness.publish.scores import TUNED, VERDICT, Arrays, outcomes, rows_of
-from harness.record import Record, read_arrays, read_records
+from harness.record import Record, read_records
+from harness.record_arrays import checked_arrays
 from harness.statistics import Comparison, compare
 from harness.submission import Submission, read_submissions
 from harness.thumbnails import Pixels, read_thumbnails
@@ -92,7 +94,7 @@ def read_boards(results: Path) -> list[Board]:
     groups: dict[tuple[str, ...], list[tuple[Record, Arrays]]] = defaultdict(list)
     folders: dict[tuple[str, ...], Path] = {}
     for path, record in read_records(results):
-        groups[_conditions(record)].append((record, read_arrays(path)))
+        groups[_conditions(record)].append((record, checked_arrays(path, record)))
         folders[_conditions(record)] = path.parent
     submitted = read_submissions(results)
     places = [key[:2] for key in groups]
@@ -102,7 +104,7 @@ def read_boards(results: Path) -> list[Board]:
         slug = f"{protocol}/{dataset}"
         # The same names with another digest, split or backbone are another board, and its folder says so.
         if places.count(key[:2]) > 1:
-            slug += f"-{digest[:6]}-{split[:6]}-{backbone}"
+            slug += f"-{digest[:6]}-{split[:6]}-{re.sub('[^A-Za-z0-9_.-]+', '-', backbone)}"
         board = make_board(slug, entries, read_thumbnails(folders[key]))
         boards.append(
             replace(

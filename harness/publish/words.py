@@ -75,3 +75,8 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}es" if noun.endswith(("s", "ch", "x")) else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Text on one line that no terminal takes for a command: others' titles may hold escape sequences."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))

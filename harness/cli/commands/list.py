@@ -34,6 +34,8 @@ METHODS = ("methods", "pml")
 
 def main(request: argparse.Namespace) -> int:
     plugins = tuple(Path(p).resolve() for p in request.plugin)
+    for plugin in plugins:
+        say(f"running the code in {plugin}")
     if request.into is not None:
         write_into(Path(request.into), request.what, table(request.what, plugins))
         say(f"drawn        {request.into}")
