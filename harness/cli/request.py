@@ -18,6 +18,7 @@ from harness.campaign.campaign import Campaign, Places
 from harness.campaign.studies import Database
 from harness.cli.changes import read_changes
 from harness.cli.lines import entry_line, local, shown
+from harness.cli.main import say
 from harness.cli.settings import Settings
 from harness.cli.weights import check_backbone, settle_weights, with_weights
 from harness.data import load_dataset
@@ -151,4 +152,5 @@ def _plugin(path: str) -> Path:
     if not file.is_file() or file.suffix != ".py":
         what = "not a Python file" if file.is_file() else "a folder" if file.is_dir() else "no such file"
         raise RequestError(f"--plugin {path}: {what}; expected a method's file, such as methods/ms.py")
+    say(f"running the code in {path}")
     return file.resolve()
