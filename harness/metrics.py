@@ -126,8 +126,10 @@ def _outcomes(hits: Tensor, rank: Tensor, count: Tensor, recall_at: Sequence[int
     count: (B,) R; outcomes of R = 0 mean nothing.
     """
     position = torch.arange(1, hits.shape[1] + 1, device=hits.device)
-    hits = (hits & (position <= count[:, None])).to(torch.float64)
-    found = hits.cumsum(1)
+    hits = hits & (position <= count[:, None])
+    # Counted in whole numbers: the same ones, and a GPU has no deterministic form for sums of others.
+    found = hits.cumsum(1).to(torch.float64)
+    hits = hits.to(torch.float64)
     R = count.clamp(min=1)
     r_precision = hits.sum(1) / R
     # MAP@R = 1/R sum_{i <= R} P(i) rel(i),  P(i) = found(i) / i

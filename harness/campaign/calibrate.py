@@ -44,7 +44,9 @@ def calibrate(
     protocol = dataclasses.replace(
         bench.protocol, epochs=1, evaluate_every=1, epoch_steps=min(bench.protocol.epoch_steps, STEPS)
     )
-    executor = executor_for(Workplace(dataclasses.replace(bench, protocol=protocol), folder))
+    executor = executor_for(
+        Workplace(dataclasses.replace(bench, protocol=protocol), folder, deterministic=campaign.deterministic)
+    )
     timing = [_Timing(campaign, entry, bench, folder) for entry in entries]
     try:
         warm = [executor.submit(timing[0].training(0, -seed)) for seed in range(1, executor.slots + 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class Campaign:
     content: sha256 of the dataset's images as they are stored (`harness.data.contents`).
     audit: whether final trainings at the tuned values also leave sealed test curves (`harness.audit`).
     trunk.protocol is the whole protocol; entries hold it as it is on this dataset.
+    deterministic: whether operations that may give other digits in another run are refused.
     database: where the searches are kept, if not in a journal each. It changes no number, so it is in no key.
     """
 
@@ -80,6 +81,7 @@ class Campaign:
     command: str
     plugins: tuple[Path, ...] = ()
     audit: bool = False
+    deterministic: bool = False
     database: Database | None = None
 
     @property
@@ -153,7 +155,8 @@ class Campaign:
         again: do cells that failed again instead of taking them as they are.
         """
         records: dict[str, Record] = {}
-        outcomes = [Outcome() for _ in entries]
+        # Of the entries that have no record yet: a long campaign does not keep what became of the others.
+        outcomes = {entry.key: Outcome() for entry in entries}
 
         def landed(order: int, job: Job, done: Done) -> None:
             for cell in cells_of(job):
@@ -163,10 +166,7 @@ class Campaign:
         ordered = sorted(entries, key=lambda entry: entry.key)
         locks = [lock for entry in ordered for lock in self._locked(entry, waiting)]
         try:
-            work = [
-                self._work(entry, outcome, test, watcher, records, again)
-                for entry, outcome in zip(entries, outcomes, strict=True)
-            ]
+            work = [self._work(entry, outcomes, test, watcher, records, again) for entry in entries]
             if not work_off(work, executor, until, lost, landed):
                 self._cut_off(entries, outcomes, test, watcher, records)
         finally:
@@ -177,7 +177,7 @@ class Campaign:
     def _work(
         self,
         entry: Entry,
-        outcome: Outcome,
+        outcomes: dict[str, Outcome],
         test: TestRoles,
         watcher: Watcher,
         records: dict[str, Record],
@@ -196,8 +196,9 @@ class Campaign:
             except DamagedError as error:
                 unfinished = Outcome(status="incomplete", why=str(error))
                 records[entry.key] = self._record(entry, unfinished, test, watcher)
+            del outcomes[entry.key]
 
-        return work.run(test, outcome), finish
+        return work.run(test, outcomes[entry.key]), finish
 
     def _record(self, entry: Entry, outcome: Outcome, test: TestRoles, watcher: Watcher) -> Record:
         """Make the entry's record and write it, unless it says less than the one that is there."""
@@ -206,7 +207,7 @@ class Campaign:
             outcome,
             test,
             CellStore(self.places.cells),
-            environment(self.device, self.threads, self.workers),
+            environment(self.device, self.threads, self.workers, self.deterministic),
             self.trunk,
             self.dataset,
         )
@@ -220,14 +221,15 @@ class Campaign:
     def _cut_off(
         self,
         entries: Sequence[Entry],
-        outcomes: Sequence[Outcome],
+        outcomes: Mapping[str, Outcome],
         test: TestRoles,
         watcher: Watcher,
         records: dict[str, Record],
     ) -> None:
         """Time was up: entries that are not finished get a record that says so, with the trials there are."""
-        for entry, outcome in zip(entries, outcomes, strict=True):
+        for entry in entries:
             if entry.key not in records:
+                outcome = outcomes[entry.key]
                 outcome.status = "incomplete"
                 outcome.why = "time was up (--max-hours); the same command goes on"
                 # Working a complete record off again (--force) must not end with less than there was.

@@ -15,8 +15,8 @@ import torch
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "optuna", "faiss-gpu", "faiss-cpu", "mlflow")
 
 
-def environment(device: str, threads: int, workers: int) -> dict[str, Any]:
-    """Facts about this machine and checkout, as plain data."""
+def environment(device: str, threads: int, workers: int, deterministic: bool = False) -> dict[str, Any]:
+    """Facts about this machine and checkout, as plain data. deterministic: `harness.campaign.determinism`."""
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -26,6 +26,7 @@ def environment(device: str, threads: int, workers: int) -> dict[str, Any]:
         "device": device,
         "threads": threads,
         "workers": workers,
+        "deterministic": deterministic,
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         **commit(),
     }

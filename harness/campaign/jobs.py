@@ -5,9 +5,10 @@ Weights are not kept, so a test measurement is made by the process that has just
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.campaign.determinism import deterministic, refused
 from harness.campaign.limits import UNLIMITED, LimitError, Limits, ended_before, limited
 from harness.campaign.store import CellStore
 from harness.cell import CellResult, Measurement, MeasurementResult, Training, TrainingResult
@@ -58,15 +59,24 @@ Job = TrainJob | JoinJob
 
 @dataclass(frozen=True, eq=False)
 class Workplace:
-    """What every job of a campaign shares: the bench, the folder of the cell store, and what a job may take."""
+    """What every job of a campaign shares: the bench, the folder of the cell store, and what a job may take.
+
+    deterministic: whether operations that may give other digits in another run are refused.
+    """
 
     bench: Bench
     cells: Path
     limits: Limits = UNLIMITED
+    deterministic: bool = False
 
 
 def perform(job: Job, place: Workplace) -> Done:
     """Do a job, write its cells to the store, and return their results without arrays."""
+    with deterministic(place.deterministic):
+        return _perform(job, place)
+
+
+def _perform(job: Job, place: Workplace) -> Done:
     store = CellStore(place.cells)
     if isinstance(job, JoinJob):
         return {job.key: _keep(store, job.measurement, _join(job, store, place.bench))}
@@ -84,6 +94,9 @@ def perform(job: Job, place: Workplace) -> Done:
             result, measured, curve = _train(job, method, place.bench)
     except LimitError as error:
         result, measured, curve = _ended(str(error), "", place), None, None
+    if place.deterministic and (why := refused(result.error)) is not None:
+        # Not kept: without the flag, which is in no cell's key, the method may do.
+        return {job.training.key: replace(result, error=why)}
     done: Done = {}
     if curve is not None and job.sealed is not None:
         curve.write(job.sealed)

@@ -125,10 +125,11 @@ def recorded_cost(campaign: Campaign, entry: Entry) -> Cost:
         )
     except (OSError, RequestError):
         return UNKNOWN
-    here = environment(campaign.device, campaign.threads, campaign.workers)
-    if record.status != "complete" or any(
-        record.environment.get(name) != here[name] for name in ("processor", "device", "threads", "workers")
-    ):
+    here = environment(campaign.device, campaign.threads, campaign.workers, campaign.deterministic)
+    alike = ("processor", "device", "threads", "workers", "deterministic")
+    # Records of before there was the choice say nothing of it.
+    there = {"deterministic": False, **record.environment}
+    if record.status != "complete" or any(there.get(name) != here[name] for name in alike):
         return UNKNOWN
     seconds = record.seconds["total"] / sum(size_of(entry))
     return Cost(seconds, seconds)

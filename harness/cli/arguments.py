@@ -52,6 +52,12 @@ def _experiment(parser: ArgumentParser) -> None:
     machine.add_argument(
         "--threads", type=whole(1), default=1, metavar="N", help="of a training on a CPU (default 1)"
     )
+    machine.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="a GPU gives the same digits in every run, which costs time; on a CPU with as many threads they are the "
+        "same anyway",
+    )
     _places(parser)
 
 

@@ -55,6 +55,7 @@ def entry_line(
     words += [word for pair in pairs for word in ("--set", pair)]
     words += [word for file in request.plugin for word in ("--plugin", path(file))]
     words += ["--threads", str(request.threads)] if request.threads != 1 else []
+    words += ["--deterministic"] if request.deterministic else []
     return again(words)
 
 

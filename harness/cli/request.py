@@ -19,7 +19,7 @@ from harness.campaign.studies import Database
 from harness.cli.changes import read_changes
 from harness.cli.lines import entry_line, local, shown
 from harness.cli.main import say
-from harness.cli.settings import Settings
+from harness.cli.settings import Settings, ready_deterministic
 from harness.cli.weights import check_backbone, settle_weights, with_weights
 from harness.data import load_dataset
 from harness.data.contents import content_digest
@@ -46,6 +46,8 @@ class Settled:
 
 def settle(request: argparse.Namespace, settings: Settings) -> Settled:
     """Everything that a command line names. Raises RequestError and MissingError before the first image is decoded."""
+    if request.deterministic:
+        ready_deterministic()
     database = None if request.storage is None else Database(request.storage)
     plugins = tuple(_plugin(path) for path in request.plugin)
     methods = select_methods(request.methods, plugins)
@@ -71,6 +73,7 @@ def settle(request: argparse.Namespace, settings: Settings) -> Settled:
         workers=workers,
         plugins=plugins,
         audit=request.audit,
+        deterministic=request.deterministic,
         database=database,
         command=entry_line(request, pairs, dataset.partial, shown),
     )

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from harness.errors import RequestError
+
 #: How the names of variables begin that change digits or the number of threads.
 ARITHMETIC = ("OMP_", "MKL_", "OPENBLAS_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_", "PYTORCH_")
+
+#: Of cuBLAS, and its values with which digits are equal in every run.
+WORKSPACE, WORKSPACES = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")
 
 #: In place of the cache's folder: keep no decoded images there.
 NO_IMAGES = "none"
@@ -57,6 +62,18 @@ def read_settings(data: str | None, cache: str | None, results: str) -> Settings
 def arithmetic_variables() -> dict[str, str]:
     """What the environment says about arithmetic: workers on other machines get the same."""
     return {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC)}
+
+
+def ready_deterministic() -> None:
+    """What cuBLAS must find before CUDA starts, here and in workers, which have this environment.
+
+    Raises RequestError where something else stands there.
+    """
+    found = os.environ.setdefault(WORKSPACE, WORKSPACES[0])
+    if found not in WORKSPACES:
+        raise RequestError(
+            f"--deterministic: {WORKSPACE} is {found}; expected {' or '.join(WORKSPACES)}, or not set at all"
+        )
 
 
 def ready_ray(own: bool) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.campaign.campaign import Places
+from harness.campaign.determinism import deterministic
 from harness.campaign.prepare import prepare
 from harness.cli.main import say, show
 from harness.cli.parser import parse
@@ -56,7 +57,8 @@ def main(request: argparse.Namespace) -> int:
         lambda what, done, all_: None, keep_images=settings.keep_images,
     )  # fmt: skip
     say(f"training {entry.name} again: seed 1, fold {request.fold}")
-    made = retrained(campaign, entry, record, bench, fold)
+    with deterministic(campaign.deterministic):
+        made = retrained(campaign, entry, record, bench, fold)
     if not made.same:
         say("this machine gives other digits than the record's; the card says so")
     model = deployed(made.embedder, bench)

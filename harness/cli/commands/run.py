@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.campaign.campaign import Campaign, Watchers
+from harness.campaign.determinism import deterministic
 from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
 from harness.campaign.jobs import Job, Workplace
@@ -86,13 +87,16 @@ def _work(
 ) -> list[Record]:
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True)) as terminal:
-        bench, test = prepare(
-            campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-            terminal.preparing, keep_images=settings.keep_images,
-        )  # fmt: skip
+        with deterministic(campaign.deterministic):
+            bench, test = prepare(
+                campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
+                terminal.preparing, keep_images=settings.keep_images,
+            )  # fmt: skip
         tracker = open_tracker(settings)
         watchers = Watchers([terminal, *([tracker] if tracker else [])])
-        executor = executor_for(Workplace(bench, campaign.places.cells, _limits(request)))
+        executor = executor_for(
+            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic)
+        )
         campaign = replace(campaign, workers=executor.slots)
 
         def lost(job: Job, why: str) -> None:
