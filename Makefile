@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test lint leaderboard calibrate chaos soak clean
+.PHONY: benchmark test lint leaderboard calibrate chaos soak fuzz clean
 
 benchmark: $(VENV)/run
 	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
@@ -30,6 +30,10 @@ chaos: $(VENV)/dev
 # 2,000 small cells: memory and open files must stay flat; about ten minutes on two cores.
 soak: $(VENV)/dev
 	$(BIN)/pytest tests/soak.py -s
+
+# Every reader is given damaged files, for SECONDS_EACH; a bit over ten minutes on one core.
+fuzz: $(VENV)/dev
+	$(BIN)/pytest tests/fuzz.py -s
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

@@ -22,7 +22,8 @@ from harness.errors import BenchmarkError
 #: What is awkward in most formats: numbers too large, other types, names of other places, no text at all.
 PIECES = (
     b"", b"\0", b"\xff\xff\xff\xff", b"\xed\xa0\x80", b"NaN", b"-1", b"0", b"1e999", b"9" * 5000, b"null",
-    b"{}", b"[[[[", b'"', b"'", b",", b"\n", b"\t", b" ", b"../../x", b"/etc/passwd", b"x" * 300, "é\u2028".encode(), b"#seed=1",
+    b"{}", b"[[", b'"', b"'", b",", b"\n", b"\t", b" ", b"../../x", b"/etc/passwd", b"x" * 300, "é\u2028".encode(),
+    b"#seed=1", b"[[[[[[[[",
 )  # fmt: skip
 DEEP = "a place for deep nesting"
 VALUES: tuple[Any, ...] = (
@@ -65,7 +66,7 @@ def json_damaged(draw: st.DrawFn, content: bytes) -> bytes:
     """A JSON document with one to three values replaced, left out, renamed, doubled or wrapped."""
     document = [json.loads(content)]
     for _ in range(draw(st.integers(1, 3))):
-        holder, key = draw(st.sampled_from(list(_places(document))))
+        holder, key = _place(draw, document)
         match draw(st.sampled_from(("replace", "replace", "leave out", "rename", "double", "wrap"))):
             case "leave out" if holder is not document:
                 del holder[key]
@@ -80,10 +81,18 @@ def json_damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return json.dumps(document[0]).replace(json.dumps(DEEP), "[" * 3000 + "]" * 3000).encode()
 
 
-def _places(value: Any) -> list[tuple[Any, Any]]:
-    """(holder, key) of every value in a document."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    return [place for key in keys for place in [(value, key), *_places(value[key])]]
+def _place(draw: st.DrawFn, holder: Any) -> tuple[Any, Any]:
+    """(holder, key) of a value in a document; what few values stand beside is found as often as what many do."""
+    key: Any = 0
+    while True:
+        value = holder[key]
+        inside = isinstance(value, dict | list) and value and draw(st.integers(0, 4))
+        if not inside:
+            return holder, key
+        holder, key = (
+            value,
+            draw(st.sampled_from(list(value) if isinstance(value, dict) else range(len(value)))),
+        )
 
 
 @st.composite
