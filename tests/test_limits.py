@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harness.campaign.events import CellDone
 from harness.campaign.executors import ProcessExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.limits import LimitError, Limits, ended_before, limited
+from harness.cli.commands.run import exit_code
 from harness.cli.main import main
 from tests.test_campaign import numbers
 from tests.test_ray import plugin, rig_of
@@ -44,6 +46,39 @@ def test_methods_beyond_their_limits_fail_and_the_others_go_on(tmp_path: Path) -
     assert not list(rig.campaign.places.cells.glob("*/*.ended")), "nothing is left behind"
     free = rig_of(tmp_path, "free", "untrained_head")
     assert numbers(records[2]) == numbers(free.run()[0])
+
+
+#: A method's code, how its entry ends, and what the entry says of it.
+MISBEHAVING = {
+    "raising": ("{}['no such name']", "failed", "KeyError: 'no such name'"),
+    "not_a_number": (
+        "return embeddings.sum() * torch.nan",
+        "failed",
+        "a loss or an embedding was not finite",
+    ),
+    "infinite": ("return embeddings.sum() * torch.inf", "failed", "a loss or an embedding was not finite"),
+    "shapeless": ("return embeddings.mean(1)", "failed", "a tensor of shape (16,); expected one number"),
+    "not_a_tensor": ("return 1.0", "failed", "AttributeError: 'float' object has no attribute"),
+    "detached": ("return embeddings.detach().sum()", "failed", "does not require grad"),
+    "crowded": (
+        "raise torch.OutOfMemoryError('CUDA out of memory. Tried')",
+        "incomplete",
+        "CUDA out of memory",
+    ),
+}
+
+
+def test_methods_that_misbehave_say_why_in_one_line_and_the_others_go_on(tmp_path: Path) -> None:
+    plugins = tuple(plugin(tmp_path, name, body) for name, (body, _, _) in MISBEHAVING.items())
+    rig = rig_of(tmp_path, "results", *MISBEHAVING, "nca", plugins=plugins)
+    *records, sound = rig.run()
+    assert sound.status == "complete"
+    for record, (_, status, why) in zip(records, MISBEHAVING.values(), strict=True):
+        assert record.status == status and why in record.why and "\n" not in record.why, record.why
+    assert exit_code(Namespace(max_hours=None), [*records, sound]) == 1
+    raised = [e.result for e in rig.of(CellDone) if e.result.status == "failed"]
+    assert raised and all("in forward" in r.traceback or "in run_epoch" in r.traceback for r in raised)
+    assert numbers(sound) == numbers(rig_of(tmp_path, "alone", "nca").run()[0])
 
 
 def test_work_within_its_limits_notices_nothing(tmp_path: Path) -> None:

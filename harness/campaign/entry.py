@@ -256,9 +256,15 @@ class EntryWork:
         if missing:
             results |= yield list(missing.values())
         for job in jobs:
-            if isinstance(job, TrainJob) and job.training.key not in results:
-                raise Unfinished("incomplete", f"fold {job.training.fold}: the cell was lost with its worker")
+            if isinstance(job, TrainJob):
+                self._demand_done(job.training, results.get(job.training.key))
         return results
+
+    def _demand_done(self, training: Training, result: CellResult | None) -> None:
+        """Raises Unfinished for a training that the machine lost as often as it was tried."""
+        if result is None or result.status == "lost":
+            why = f" ({result.error})" if isinstance(result, TrainingResult) else ""
+            raise Unfinished("incomplete", f"fold {training.fold}: the cell was lost with its worker{why}")
 
     def _stored(self, job: Job) -> Done | None:
         """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""

@@ -13,8 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from harness.campaign.executors import ATTEMPTS, NODE_LOST, Executor, LostError
-from harness.campaign.jobs import Done, Job
+from harness.campaign.jobs import Done, Job, TrainJob
 from harness.campaign.outcome import Outcome
+from harness.cell import TrainingResult
 from harness.errors import BenchmarkError, DamagedError
 
 Work = Generator[list[Job], Done, Outcome]
@@ -61,7 +62,7 @@ def work_off(
     landed: told of each job that is done, with the position of its entry and its results.
     until: `time.monotonic()` after which no new job is started.
     lost: told of a job that a worker or the machine lost, each time it happens.
-    A job that is lost ATTEMPTS times is left out of the results, and its entry stays incomplete. When a worker dies,
+    A job that is lost ATTEMPTS times has a `lost` result, and its entry stays incomplete. When a worker dies,
     every job in flight is lost with it and none can be blamed: they are done again one at a time, which tells the
     innocent from the one that kills its worker.
     """
@@ -128,8 +129,9 @@ class Flight:
             self.landed(entry.order, job, done)
 
     def _lose(self, entry: Running, job: Job, error: Exception, alone: bool) -> None:
+        why = str(error) if isinstance(error, LostError) else f"{type(error).__name__}: {error}"
         if self.lost is not None:
-            self.lost(job, str(error) if isinstance(error, LostError) else f"{type(error).__name__}: {error}")
+            self.lost(job, why)
         self.attempts[job.key] = self.attempts.get(job.key, 0.0) + _blame(error, alone)
         again = self.attempts[job.key] < ATTEMPTS
         if again and not isinstance(error, LostError):
@@ -138,6 +140,13 @@ class Flight:
         entry.flying -= 1
         if again:
             entry.queue.insert(0, job)
+        elif isinstance(job, TrainJob):
+            # Told and not stored: the same command tries again.
+            entry.results[job.training.key] = TrainingResult(status="lost", error=_line(why))
+
+
+def _line(words: str) -> str:
+    return (words.splitlines() or [""])[0][:300]
 
 
 def _blame(error: Exception, alone: bool) -> float:
