@@ -41,12 +41,8 @@ def calibrate(
     As many run at once as in the campaign, so that what they take from each other is in the figures; each worker warms
     up first. folder: for the cells, which are nobody's results.
     """
-    protocol = dataclasses.replace(
-        bench.protocol, epochs=1, evaluate_every=1, epoch_steps=min(bench.protocol.epoch_steps, STEPS)
-    )
-    executor = executor_for(
-        Workplace(dataclasses.replace(bench, protocol=protocol), folder, deterministic=campaign.deterministic)
-    )
+    short = shortened(bench)
+    executor = executor_for(Workplace(short, folder, deterministic=campaign.deterministic))
     timing = [_Timing(campaign, entry, bench, folder) for entry in entries]
     try:
         warm = [executor.submit(timing[0].training(0, -seed)) for seed in range(1, executor.slots + 1)]
@@ -56,7 +52,30 @@ def calibrate(
         joined = _results([executor.submit(join) for one in timing if (join := one.join(done)) is not None])
     finally:
         executor.stop()
-    return {one.entry.key: one.cost(done | joined, protocol) for one in timing}
+    return {one.entry.key: one.cost(done | joined, short.protocol) for one in timing}
+
+
+def shortened(bench: Bench) -> Bench:
+    """The same bench for trainings of a few steps and one validation at either end."""
+    steps = min(bench.protocol.epoch_steps, STEPS)
+    protocol = dataclasses.replace(bench.protocol, epochs=1, evaluate_every=1, epoch_steps=steps)
+    return dataclasses.replace(bench, protocol=protocol)
+
+
+def timed_training(campaign: Campaign, entry: Entry, folder: Path, fold: int, seed: int) -> Training:
+    """A training of the entry with the published values. folder: for what comes of it."""
+    work = EntryWork(
+        entry,
+        CellStore(folder),
+        Journals(folder),
+        campaign.trunk.sha256,
+        campaign.threads,
+        lambda event: None,
+    )
+    values = {}
+    if entry.method.build is not None:
+        values = published_values(entry.method, entry.protocol, entry.dataset)
+    return work.training(values, fold, seed)
 
 
 def _results(futures: Sequence[Future[Done]]) -> Done:
@@ -81,14 +100,7 @@ class _Timing:
 
     def training(self, fold: int, seed: int = 0) -> TrainJob:
         """A short training with the published values, and a measurement of as much as there is to develop on."""
-        work = EntryWork(
-            self.entry, CellStore(self.folder), Journals(self.folder), self.campaign.trunk.sha256,
-            self.campaign.threads, lambda event: None,
-        )  # fmt: skip
-        values = {}
-        if self.entry.method.build is not None:
-            values = published_values(self.entry.method, self.entry.protocol, self.entry.dataset)
-        cell = work.training(values, fold, seed)
+        cell = timed_training(self.campaign, self.entry, self.folder, fold, seed)
         return TrainJob(cell, Measurement((cell.key,)), self._shown())
 
     def trainings(self) -> list[TrainJob]:

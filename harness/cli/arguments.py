@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from harness.cli.numbers import amount, whole, whole_numbers
+from harness.cli.numbers import amount, whole, whole_numbers, whole_or_auto
 
 
 def _places(parser: ArgumentParser) -> None:
@@ -74,7 +74,10 @@ def _run(parser: ArgumentParser) -> None:
     """A run; a plan takes the same arguments, so that one line can be planned and then run."""
     _experiment(parser)
     parser.add_argument(
-        "--workers", type=whole(1), metavar="N", help="trainings at once; default: the cores, or 1 on a GPU"
+        "--workers",
+        type=whole_or_auto,
+        metavar="N",
+        help="trainings at once, or auto: tried out first; default: the cores, or 1 on a GPU",
     )
     parser.add_argument(
         "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"

@@ -34,5 +34,7 @@ def board_text(results: Path, protocol: str, dataset: str) -> str:
         table = narrow(study_table(board))
         heads = [column.name for column in table.columns]
         rows = [[printable(cell.text) for cell in row.cells] for row in table.rows]
-        texts.append(f"{printable(table.title)}\n\n{tabulate(rows, heads, disable_numparse=True)}\n\n{READING}")
+        texts.append(
+            f"{printable(table.title)}\n\n{tabulate(rows, heads, disable_numparse=True)}\n\n{READING}"
+        )
     return "\n\n".join(texts)

@@ -23,6 +23,14 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+AUTO = "auto"
+
+
+def whole_or_auto(text: str) -> int | str:
+    """Reads a whole number above 0, or `auto`."""
+    return text if text == AUTO else whole(1)(text)
+
+
 def whole_numbers(text: str) -> tuple[int, ...]:
     """Reads whole numbers above 0 with commas between them."""
     return tuple(whole(1)(part) for part in text.split(","))

@@ -19,6 +19,7 @@ from harness.campaign.studies import Database
 from harness.cli.changes import read_changes
 from harness.cli.lines import entry_line, local, shown
 from harness.cli.main import say
+from harness.cli.numbers import AUTO
 from harness.cli.settings import Settings, ready_deterministic
 from harness.cli.weights import check_backbone, settle_weights, with_weights
 from harness.data import load_dataset
@@ -133,9 +134,18 @@ def settle_device(name: str | None) -> str:
 
 
 def settle_workers(request: argparse.Namespace, device: str) -> int:
-    """Trainings at once: as many as cores on a CPU, one on a GPU, unless the user says."""
-    workers: int | None = getattr(request, "workers", None)
-    local_executor = getattr(request, "executor", None) == "local"
+    """Trainings at once: as many as cores on a CPU, one on a GPU, unless the user says; for `auto`, the most there
+    may be."""
+    workers: int | str | None = getattr(request, "workers", None)
+    executor = getattr(request, "executor", None)
+    local_executor = executor == "local"
+    if workers == AUTO:
+        if executor not in (None, "processes"):
+            raise RequestError(
+                f"--workers auto tries worker processes out: leave --executor {executor} out, or say N"
+            )
+        return _cores()
+    assert not isinstance(workers, str)
     if workers is not None and workers > 1 and local_executor:
         raise RequestError(
             f"--workers {workers}: --executor local does one training at a time; leave one of the two out"

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -15,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.campaign.campaign import Campaign, Watchers
+from harness.campaign.crowding import best_workers
 from harness.campaign.determinism import deterministic
 from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
@@ -24,11 +26,13 @@ from harness.campaign.prepare import prepare
 from harness.cli.boards import board_text, readme_of
 from harness.cli.lines import METHOD, again
 from harness.cli.main import say, show
+from harness.cli.numbers import AUTO
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import Terminal
 from harness.cli.trackers import Opening, last_words, tracker_of
+from harness.engine.bench import Bench
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
@@ -82,7 +86,7 @@ def _work(
     settings: Settings,
     entries: Sequence[Entry],
     begun: float,
-    executor_for: Callable[[Workplace], Executor],
+    executor_for: Callable[[Workplace, int], Executor],
     open_tracker: Opening,
 ) -> list[Record]:
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
@@ -94,8 +98,11 @@ def _work(
             )  # fmt: skip
         tracker = open_tracker(settings)
         watchers = Watchers([terminal, *([tracker] if tracker else [])])
+        workers = _tried_out(campaign, entries, bench) if request.workers == AUTO else campaign.workers
+        if request.workers == AUTO:
+            terminal.say(f"trainings at once that do most here: {workers}")
         executor = executor_for(
-            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic)
+            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic), workers
         )
         campaign = replace(campaign, workers=executor.slots)
 
@@ -123,9 +130,18 @@ def _work(
     return records
 
 
+def _tried_out(campaign: Campaign, entries: Sequence[Entry], bench: Bench) -> int:
+    """The best number of workers for the first entry that trains; one where none does."""
+    trained = [entry for entry in entries if entry.method.build is not None]
+    if not trained:
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        return best_workers(campaign, trained[0], bench, Path(folder), campaign.workers)
+
+
 def _executor(
     request: argparse.Namespace, campaign: Campaign, settings: Settings
-) -> Callable[[Workplace], Executor]:
+) -> Callable[[Workplace, int], Executor]:
     """What makes the executor once there is a workplace. Raises RequestError where it cannot be had."""
     limits = _limits(request)
     kind = request.executor or ("processes" if campaign.workers > 1 or limits else "local")
@@ -136,8 +152,8 @@ def _executor(
     if kind == "ray":
         return _ray_executor(request, campaign, settings)
     if kind == "local":
-        return LocalExecutor
-    return lambda place: ProcessExecutor(place, campaign.workers)
+        return lambda place, workers: LocalExecutor(place)
+    return ProcessExecutor
 
 
 def _limits(request: argparse.Namespace) -> Limits:
@@ -147,7 +163,7 @@ def _limits(request: argparse.Namespace) -> Limits:
 
 def _ray_executor(
     request: argparse.Namespace, campaign: Campaign, settings: Settings
-) -> Callable[[Workplace], Executor]:
+) -> Callable[[Workplace, int], Executor]:
     ready_ray(own=settings.ray is None)
     try:
         # Ray is an extra, and takes seconds to import.
@@ -157,7 +173,7 @@ def _ray_executor(
     # On a running cluster the number of workers is the cluster's, unless the user says.
     workers = request.workers if settings.ray else campaign.workers
     cluster = Cluster(Path.cwd(), settings.ray, workers, request.per_gpu, arithmetic_variables())
-    return lambda place: RayExecutor(place, cluster)
+    return lambda place, workers: RayExecutor(place, cluster)
 
 
 def _remember(settled: Settled) -> None:
