@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import RequestError
 from harness.files import read_npz, replace_file
@@ -24,6 +24,10 @@ SCHEMA = 1
 Fraction = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{6,64}$")]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120)]
+
+
+Setting = bool | int | float | str | None
+"""A value of a hyperparameter."""
 
 
 class Part(BaseModel):
@@ -47,7 +51,7 @@ class PaperReference(Part):
 class Trial(Part):
     """One setting of the search, scored on every fold. `score` is the mean of `scores`; empty when it failed."""
 
-    values: dict[str, Any]
+    values: dict[str, Setting]
     status: Literal["ok", "nan", "failed"]
     scores: list[Fraction]
     score: Fraction | None
@@ -151,7 +155,7 @@ class Record(Part):
     """What the weights were trained on."""
 
     space: dict[str, dict[str, Any]]
-    published: dict[str, Any]
+    published: dict[str, Setting]
     """The settings of trial 0 and of the published-values row."""
     searches: list[SearchHistory]
     runs: list[Run]
@@ -163,6 +167,63 @@ class Record(Part):
     """`training`, `evaluation`, `total`: sums over the entry's cells; `gpu` where there was one."""
     command: str
     """The line that makes this record again."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _demand(_Settings, self.settings, "settings")
+        for name, distribution in self.space.items():
+            _demand(_Distribution, distribution, f"space.{name}")
+            if any(name not in trial.values for search in self.searches for trial in search.trials):
+                raise ValueError(f"{name} is searched, and a trial has no value of it")
+        for search in self.searches:
+            said = [search.chosen, *(finalist.trial for finalist in search.finalists)]
+            if any(number is not None and not 0 <= number < len(search.trials) for number in said):
+                raise ValueError(f"a search names trials {said}, and has {len(search.trials)}")
+        for runs in (self.runs, self.published_runs):
+            if len({frozenset(run.metrics) for run in runs}) > 1:
+                raise ValueError("its runs were measured by different metrics")
+        return self
+
+
+def _demand(kind: type[BaseModel], facts: dict[str, Any], where: str) -> None:
+    try:
+        kind.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(".".join(map(str, (where, *first["loc"]))) + f": {first['msg']}") from None
+
+
+class _Settings(BaseModel):
+    """What of a protocol's settings is drawn."""
+
+    folds: Annotated[int, Field(ge=1)]
+    trials: Annotated[int, Field(ge=0)]
+    embedding_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    optimizer: str
+    lr: float
+    weight_decay: float
+    own_lr: float | None = None
+    own_weight_decay: float = 0.0
+
+
+class _Distribution(BaseModel):
+    """An Optuna distribution as plain data (`harness.protocol.distribution_json`)."""
+
+    kind: Literal["FloatDistribution", "IntDistribution", "CategoricalDistribution"]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: list[Setting] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_ends(self) -> Self:
+        if self.kind == "CategoricalDistribution":
+            if not self.choices:
+                raise ValueError("a choice of nothing")
+        elif self.low is None or self.high is None or self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError(f"no range from {self.low} to {self.high}")
+        return self
 
 
 def place(results: Path, protocol: str, dataset: str, method: str) -> Path:

@@ -24,7 +24,7 @@ from harness.data.unpacking import unpack
 from harness.errors import DamagedError, RequestError
 from harness.files import read_npz
 from harness.publish import draw
-from harness.record import place, write_record
+from harness.record import place, read_record, write_record
 from harness.thumbnails import FILE, read_thumbnails
 from tests.fuzz_readers import READERS
 from tests.fuzz_rig import damaged
@@ -208,6 +208,30 @@ def test_arrays_beside_a_record_that_do_not_fit_it_are_refused(
     with pytest.raises(RequestError, match=f"ms.npz: .*{words}"):
         draw(tmp_path)
     assert path == place(tmp_path, "quick", "glyphs", "ms")
+
+
+@pytest.mark.parametrize(("place_", "value", "words"), [
+    (("settings", "folds"), 0, "settings.folds"),
+    (("settings", "embedding_size"), "<script>", "settings.embedding_size"),
+    (("space", "alpha", "kind"), "Other", "space.alpha.kind"),
+    (("space", "alpha", "low"), 99.0, "no range from 99.0 to 50.0"),
+    (("space", "other"), {"kind": "FloatDistribution", "low": 0.0, "high": 1.0}, "a trial has no value of it"),
+    (("searches", 0, "chosen"), 6, r"names trials \[6\], and has 6"),
+    (("searches", 0, "trials", 0, "values", "alpha"), [1], "searches.0.trials.0.values.alpha"),
+    (("runs", 0, "metrics"), {}, "measured by different metrics"),
+])  # fmt: skip
+def test_a_record_whose_parts_do_not_fit_is_refused(
+    tmp_path: Path, place_: tuple[str | int, ...], value: Any, words: str
+) -> None:
+    path = write_record(tmp_path, *made("ms", 0.4, repetitions=1, published=1))
+    content = json.loads(path.read_bytes())
+    holder = content
+    for key in place_[:-1]:
+        holder = holder[key]
+    holder[place_[-1]] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(RequestError, match=f"ms.json: .*{words}"):
+        read_record(path)
 
 
 def test_thumbnails_of_another_size_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -225,6 +226,16 @@ def hostile(value: Any, name: str = "") -> Any:
     return f"{SCRIPT}{value}" if isinstance(value, str) else value
 
 
+class Harmless(HTMLParser):
+    """Fails at markup that runs something: a script that stands in the page, an attribute that is one, their image."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        assert tag != "script" or "src" in said
+        assert tag != "img" or said.get("src") != "x"
+        assert not [name for name in said if name.startswith("on")]
+
+
 #: Text that numbers are found by: another text would be another record.
 KEPT = ("key", "backbone", "dataset_name")
 
@@ -256,7 +267,7 @@ def test_script_in_any_words_of_strangers_harms_no_page(tmp_path: Path) -> None:
     assert any("&lt;script&gt;" in page.read_text(encoding="utf-8") for page in pages)
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        assert not re.search(r"<script(?! src=)|<img src=x|\son\w+=alert", text), page
+        Harmless().feed(text)
         assert "\x1b" not in text or page.suffix == ".html"
     # Data for scripts are a file of their own, made into text nodes and never into markup.
     script = (ROOT / "harness" / "publish" / "templates" / "page.js").read_text(encoding="utf-8")
