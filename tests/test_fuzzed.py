@@ -110,6 +110,17 @@ def test_weights_that_are_no_weights_are_refused(tmp_path: Path, content: bytes)
         read_state(tmp_path / "w.pth")
 
 
+def test_a_zip_whose_names_are_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "images_background.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("naïve.png", b"")
+    file.write_bytes(file.read_bytes().replace("ï".encode(), b"\xf2\xf2"))
+    with pytest.raises(RequestError, match="not a zip archive that can be read"):
+        load_dataset("omniglot", tmp_path, True)
+    with pytest.raises(RequestError, match="is damaged or no archive"):
+        unpack(file, tmp_path / "there")
+
+
 @pytest.fixture
 def copy_of(tmp_path: Path) -> Callable[[str], Path]:
     def copy(name: str) -> Path:

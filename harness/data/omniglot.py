@@ -104,7 +104,7 @@ def _names(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as members:
             return members.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile raises more than it says on a damaged archive
         raise RequestError(
             f"{archive}: not a zip archive that can be read ({error}); fetch it again"
         ) from error
