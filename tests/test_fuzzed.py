@@ -34,6 +34,8 @@ from tests.test_store_of_cells import training
 
 #: Examples of each reader.
 FEW = 20
+#: Of one that starts a process for each.
+SLOW = {"cars": 3}
 
 
 @pytest.mark.filterwarnings("ignore")  # libraries warn of damaged files before they refuse them
@@ -45,7 +47,7 @@ def test_only_our_errors_come_out(name: str, tmp_path: Path) -> None:
     assert whole and reader.survives(tmp_path)
 
     @settings(
-        max_examples=FEW, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        max_examples=SLOW.get(name, FEW), deadline=None, database=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(data=st.data())
@@ -179,6 +181,14 @@ def test_a_class_of_cars_is_one_of_its_own(copy_of: Callable[[str], Path], numbe
     names = [f"Make {n}" for n in range(196)]
     root = _cars(copy_of("cars"), ["car_ims/000000.jpg", "car_ims/000001.jpg"], [1, number], names)
     with pytest.raises(RequestError, match="names no image or no class"):
+        load_dataset("cars", root, True)
+
+
+def test_a_file_that_crashes_its_reader_is_refused(copy_of: Callable[[str], Path]) -> None:
+    root = copy_of("cars") / "plain"
+    content = (root / "cars_annos.mat").read_bytes()
+    (root / "cars_annos.mat").write_bytes(content[:5256] + bytes(4) + content[5256:])
+    with pytest.raises(RequestError, match=r"cars_annos.mat: .*(crashed|cannot be read)"):
         load_dataset("cars", root, True)
 
 
