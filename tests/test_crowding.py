@@ -92,7 +92,8 @@ def test_a_run_may_try_it_out_first(
 ) -> None:
     monkeypatch.setattr("harness.cli.commands.run.best_workers", lambda *_: 1)
     words = [
-        "--methods", "ms", "--protocol", "smoke", "--set", "trials=1", "--set", "repetitions=1", "--workers", "auto", "--tracker", "none",
+        "--methods", "ms", "--protocol", "smoke", "--set", "trials=1", "--set", "repetitions=1",
+        "--workers", "auto", "--tracker", "none",
         "--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache"),
     ]  # fmt: skip
     assert main(words) == 0

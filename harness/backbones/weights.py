@@ -78,7 +78,9 @@ def read_state(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zipfile, torch and safetensors each raise their own on a damaged file
+    except (
+        Exception
+    ) as error:  # pickle, zipfile, torch and safetensors each raise their own on a damaged file
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RequestError(f"weights {file} cannot be read as plain tensors ({reason})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
