@@ -34,7 +34,7 @@ METHODS = ("methods", "pml")
 
 def main(request: argparse.Namespace) -> int:
     plugins = tuple(Path(p).resolve() for p in request.plugin)
-    for plugin in plugins:
+    for plugin in filter(Path.is_file, plugins):
         say(f"running the code in {plugin}")
     if request.into is not None:
         write_into(Path(request.into), request.what, table(request.what, plugins))
