@@ -56,8 +56,8 @@ def rig(tmp_path: Path) -> Rig:
         (16, 16, [1000], 4, [1, 2, 4, 8]),
         (3, 16, [1000], 2, [1, 2]),
         (16, 2, [1000], 2, [1, 2, 4]),
-        # 1: 100 of 1000 taken; 2: 500 of it, which twice as many would not find.
-        (16, 16, [1000, 900, 1000, 500], 2, [1, 2]),
+        # 1 takes 100 of 1000; 2 take 500 of it, and twice as many would not find that.
+        (16, 16, [1000, 900, 500], 2, [1, 2]),
     ],
     ids=["no gain", "no more allowed", "no memory", "no room"],
 )

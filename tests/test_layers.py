@@ -89,6 +89,7 @@ def test_only_tables_and_numbers_know_no_torch() -> None:
             "optuna",
             {
                 "harness.campaign.tuning",
+                "harness.campaign.database",
                 "harness.campaign.studies",
                 "harness.check",
                 "harness.bridges.pml",

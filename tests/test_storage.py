@@ -27,11 +27,11 @@ import sqlalchemy
 from filelock import Timeout
 from optuna.trial import TrialState
 
+from harness.campaign.database import Database
 from harness.campaign.events import CellDone
 from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.plan import plan
-from harness.campaign.studies import Database
 from harness.campaign.tuning import Study
 from harness.cli.lines import again
 from harness.cli.main import main

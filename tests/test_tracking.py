@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from harness.addresses import without_password
 from harness.campaign.events import EntryDone, EntryStarted, Event, TrialDone
 from harness.campaign.tracking import MlflowDiary
-from harness.campaign.tracking.diary import line_of, without_password
+from harness.campaign.tracking.diary import line_of
 
 # Through the ledger, which tells MLflow before its import to report nothing to its makers.
 from harness.campaign.tracking.ledger import MlflowClient, Run
@@ -380,8 +381,10 @@ def test_what_mlflow_rejects_is_told_and_stops_nothing(place: Path) -> None:
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
-    assert without_password("https://ann:secret@tracker.org/x") == "https://tracker.org/x"
+    assert without_password("https://ann:secret@tracker.org/x") == "https://***@tracker.org/x"
     assert line_of(OSError("GET https://ann:secret@tracker.org/x failed")).endswith(
-        "https://tracker.org/x failed"
+        "https://***@tracker.org/x failed"
     )
+    assert without_password("https://token@tracker.org/x") == "https://***@tracker.org/x"
+    assert without_password("postgresql://ann:a@b@host/db") == "postgresql://ann:***@host/db"
     assert without_password("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"

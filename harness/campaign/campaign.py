@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 import harness
 from harness.audit import audit_place, read_audit, write_audit
+from harness.campaign.database import Database, Lock, named_faults
 from harness.campaign.entry import EntryWork, cells_of
 from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
@@ -23,7 +24,7 @@ from harness.campaign.prepare import Trunk
 from harness.campaign.recording import make_record
 from harness.campaign.run import Work, work_off
 from harness.campaign.store import CellStore
-from harness.campaign.studies import Database, Journals, Lock, Studies, named_faults
+from harness.campaign.studies import Journals, Studies
 from harness.campaign.unsealing import unsealed
 from harness.dataset import Dataset
 from harness.engine.bench import TestRoles

@@ -39,9 +39,8 @@ def best_workers(
     free. folder: for the cells, which are nobody's results.
     """
     place = Workplace(shortened(bench), folder, deterministic=campaign.deterministic)
-    best, rate, workers = 1, 0.0, 1
+    best, rate, workers, free = 1, 0.0, 1, _free(bench.device)
     while workers <= most:
-        free = _free(bench.device)
         executor = executor_for(place, workers)
         try:
             found = _rate(executor, campaign, entry, folder, workers)
@@ -63,8 +62,7 @@ def _rate(executor: Executor, campaign: Campaign, entry: Entry, folder: Path, wo
     """Trainings a second, once every worker is warm."""
 
     def job(number: int) -> TrainJob:
-        # Every number of workers has seeds of its own: what is finished is not trained again.
-        return TrainJob(timed_training(campaign, entry, folder, 0, -(100 * workers + number)))
+        return TrainJob(timed_training(campaign, entry, folder, 0, -number))
 
     for future in [executor.submit(job(number)) for number in range(workers)]:
         future.result()

@@ -41,7 +41,7 @@ class Trunk:
         """What keeps entries with these weights out of ranks; "" where nothing does."""
         if self.weights is None or not may_hold_test_classes(self.input.trained_on):
             return ""
-        return f"not ranked: {contamination(self.input.trained_on)}"
+        return contamination(self.input.trained_on)
 
 
 def settle_trunk(

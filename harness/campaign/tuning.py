@@ -17,7 +17,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from harness.campaign.studies import Studies, named_faults
+from harness.campaign.database import named_faults
+from harness.campaign.studies import Studies
 from harness.errors import RequestError
 from harness.method import LEARNING_RATE, OWN_LEARNING_RATE, Method, contains
 from harness.protocol import Protocol

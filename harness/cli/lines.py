@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from harness.addresses import without_password
 
 #: Stands for the entry's method until that is known.
 METHOD = "METHOD"
@@ -16,12 +17,6 @@ METHOD = "METHOD"
 def again(words: Sequence[str]) -> str:
     """The command line that a person can type again. Passwords in URLs are left for that person to put back."""
     return " ".join(["python run_benchmark.py", *(shlex.quote(without_password(word)) for word in words)])
-
-
-def without_password(text: str) -> str:
-    """Text as it may be printed: *** for the passwords of URLs."""
-    text = re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
-    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", text)
 
 
 def shown(path: str) -> str:

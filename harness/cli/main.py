@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from harness.cli.lines import again, without_password
+from harness.addresses import without_password
+from harness.cli.lines import again
 from harness.cli.parser import parse
 from harness.cli.places import disk_fault
 from harness.errors import BenchmarkError

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from harness.campaign.campaign import Campaign, Places
-from harness.campaign.studies import Database
+from harness.campaign.database import Database
 from harness.cli.changes import read_changes
 from harness.cli.lines import entry_line, local, shown
 from harness.cli.main import say

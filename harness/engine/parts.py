@@ -51,6 +51,9 @@ def build_embedder(method: Method, bench: Bench, inputs: Inputs) -> Embedder:
     if protocol.channels_last:
         embedder.to(memory_format=torch.channels_last)
     embedder.to(bench.device)
+    if protocol.compiled != "no":
+        # What earlier trainings of this process compiled must not decide how this one is: digits would depend on it.
+        torch.compiler.reset()
     compile_parts(embedder, protocol)
     return embedder
 

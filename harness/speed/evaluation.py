@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,12 +9,11 @@ from importlib.util import find_spec
 
 import faiss
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from harness.metrics import score
-from harness.speed.rounds import Figure, Work, compared
+from harness.speed.rounds import Figure, Work, compared, peak_memory
 
 #: K of the Recall@K that is measured: those of Stanford Online Products.
 RECALL_AT = (1, 10, 100, 1000)
@@ -43,7 +41,7 @@ def evaluation_growth(sizes: Sequence[int], d: int) -> list[dict[str, float]]:
     rows = []
     for n in sizes:
         embeddings, labels = clustered(n, d)
-        with _peak() as peak:
+        with peak_memory() as peak:
             began = time.process_time()
             score(embeddings, labels, recall_at=RECALL_AT)
             seconds = time.process_time() - began
@@ -98,22 +96,3 @@ def _faiss_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
-
-
-@contextmanager
-def _peak() -> Iterator[list[int]]:
-    """A list whose only value becomes the most memory in bytes that the block held above what was held before."""
-    process, ended, peak = psutil.Process(), threading.Event(), [0]
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not ended.wait(0.002):
-            peak[0] = max(peak[0], process.memory_info().rss - before)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        ended.set()
-        watcher.join()

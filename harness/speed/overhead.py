@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-from harness.campaign.campaign import Campaign, Places
-from harness.campaign.events import Event
+from harness.campaign.campaign import Campaign, Places, Watchers
 from harness.campaign.jobs import Done, Job, TrainJob, Workplace, perform
 from harness.campaign.plan import plan
 from harness.campaign.prepare import prepare, settle_trunk
@@ -19,6 +17,7 @@ from harness.cell import TrainingResult
 from harness.data import load_dataset
 from harness.data.contents import content_digest
 from harness.discovery import load_method, load_protocol
+from harness.speed.rounds import peak_memory
 
 
 class MadeUp:
@@ -57,19 +56,12 @@ class MadeUp:
     def stop(self) -> None: ...
 
 
-class Silent:
-    """A watcher that looks away."""
-
-    def __call__(self, event: Event) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def overhead(methods: Sequence[str], trials: int, folder: Path, cache: Path) -> dict[str, float]:
     """A campaign on the embedded characters under `smoke`, with so many trials a method.
 
     Returns the cells, milliseconds a cell of everything that is not training or evaluating, the seconds that each part
-    takes, and by how much it lets the process grow (MiB): the run, finding all cells again, and finding all records.
+    takes, and the most memory that it holds above what was held before (MiB). The parts: the run, finding all of its
+    cells again, and finding all of its records.
     """
     dataset = load_dataset("glyphs", None, False)
     trunk = settle_trunk(replace(load_protocol("smoke"), trials=trials), None, None, None)
@@ -88,20 +80,16 @@ def overhead(methods: Sequence[str], trials: int, folder: Path, cache: Path) -> 
     executor = MadeUp(Workplace(bench, campaign.places.cells))
     entries = campaign.entries()
     parts: dict[str, Callable[[], object]] = {
-        "run": lambda: campaign.run(entries, test, executor, Silent()),
+        "run": lambda: campaign.run(entries, test, executor, Watchers([])),
         # What the same command does when it was cut off before the end, and after it.
         "plan": lambda: plan(campaign, entries),
         "found": lambda: [campaign.recorded(entry) for entry in entries],
     }
     found = {"cells": 0.0}
     for name, work in parts.items():
-        begun, before = time.perf_counter(), _peak()
-        work()
-        found |= {f"{name}_seconds": time.perf_counter() - begun, f"{name}_mib": _peak() - before}
+        begun = time.perf_counter()
+        with peak_memory() as peak:
+            work()
+        found |= {f"{name}_seconds": time.perf_counter() - begun, f"{name}_mib": peak[0] / 2**20}
     own = found["run_seconds"] - executor.real
     return found | {"cells": executor.cells, "milliseconds_a_cell": 1000 * own / executor.cells}
-
-
-def _peak() -> float:
-    """MiB that this process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

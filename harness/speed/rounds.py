@@ -6,8 +6,10 @@ Speeds of a shared machine change from minute to minute, and alike for what runs
 from __future__ import annotations
 
 import statistics
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -87,3 +89,22 @@ def _processor_seconds() -> float:
     spent = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
     ended = spent[0].children_user + spent[0].children_system
     return time.process_time() + ended + sum(s.user + s.system for s in spent[1:])
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """A list whose only value becomes the most memory in bytes that the block held above what was held before."""
+    process, ended, peak = psutil.Process(), threading.Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not ended.wait(0.002):
+            peak[0] = max(peak[0], process.memory_info().rss - before)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.addresses import without_password
 from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, RepetitionDone, TrialDone
 from harness.campaign.tracking.pages import Page, RefusedError, repetition_page, trial_page
 from harness.campaign.tracking.study import source_tags, study_page
@@ -180,8 +180,3 @@ class MlflowDiary:
 def line_of(error: BaseException) -> str:
     """An error's kind and its first line, as it may be shown."""
     return without_password(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"[:300])
-
-
-def without_password(text: str) -> str:
-    """Text without the `user:password@` of addresses in it."""
-    return re.sub(r"//[^/@\s]+@", "//", text)

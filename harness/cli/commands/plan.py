@@ -16,12 +16,16 @@ from harness.campaign.executors import LocalExecutor, ProcessExecutor
 from harness.campaign.plan import Cost, Plan, plan, recorded_cost, usual_cost
 from harness.campaign.prepare import prepare
 from harness.cli.main import say, show
+from harness.cli.numbers import AUTO
 from harness.cli.request import settle
 from harness.cli.settings import Settings, read_settings
 
 
 def main(request: argparse.Namespace) -> int:
     settings = read_settings(request.data, request.cache, request.results)
+    if request.workers == AUTO:
+        say("--workers auto: what a run would try out is not known; counted as without it")
+        request.workers = None
     campaign = settle(request, settings).campaign
     entries = campaign.entries()
     kept = {entry.key for entry in entries if campaign.recorded(entry) is not None}
