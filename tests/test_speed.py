@@ -36,7 +36,7 @@ def test_ratios_are_of_the_same_round() -> None:
 def test_rounds_alternate() -> None:
     ran: list[str] = []
     found = compared({"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, rounds=3)
-    assert "".join(ran) == "ababab"
+    assert "".join(ran) == "abbaab"
     assert [row.what for row in found] == ["a", "b"]
     assert found[0].ratio == found[0].low == found[0].high == 1
 
