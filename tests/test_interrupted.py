@@ -26,6 +26,8 @@ from tests.chaos_rig import draw_images
 ROOT = Path(__file__).parents[1]
 METHODS = ("ms", "untrained_head")
 #: Seconds after which a command hangs, on a machine that does much else.
+#: How often a blow may come too late.
+TRIES = 3
 PATIENCE = 400
 #: Seconds that a command with nothing to train may take beyond the imports.
 AT_ONCE = 10
@@ -139,7 +141,14 @@ def test_a_killed_command_goes_on_to_the_same_numbers(
         done = len(place.cells())
         # Each time some new cells are finished and enough are missing for the blows to come.
         process = started(place, done + chance.randrange(1, max(2, (whole.cells - done) // (left + 1))))
-        strike(blow, process)
+        for _ in range(TRIES):
+            if strike(blow, process):
+                break
+            # The machine was too slow to strike in time: once more, from nothing.
+            shutil.rmtree(tmp_path)
+            process = started(place, 1)
+        else:
+            pytest.fail(f"{blow}: the command ended as if nothing had been, {TRIES} times")
         assert blow == "kill a worker" or len(place.cells()) < whole.cells, "it was struck amid its work"
     if "kill a worker" not in blows:
         place.finish()
@@ -196,8 +205,9 @@ def _at_work(workers: Sequence[psutil.Process]) -> psutil.Process:
                 return worker
 
 
-def strike(kind: str, process: subprocess.Popen[str]) -> None:
-    """One blow to a running command; returns when it has ended as such a blow should end it."""
+def strike(kind: str, process: subprocess.Popen[str]) -> bool:
+    """One blow to a running command; returns when it has ended as such a blow should end it. False: it had done its
+    work before an interrupt came."""
     children = psutil.Process(process.pid).children(recursive=True)
     if kind == "kill a worker":
         worker = _at_work([child for child in children if "spawn_main" in " ".join(child.cmdline())])
@@ -214,7 +224,10 @@ def strike(kind: str, process: subprocess.Popen[str]) -> None:
         interrupt = os.kill if kind == "interrupt the driver" else os.killpg
         interrupt(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=PATIENCE)
+        if process.returncode == 0:
+            return False
         assert process.returncode == 130, said
         assert "To go on: python run_benchmark.py" in said and "Traceback" not in said
     psutil.wait_procs(children, timeout=60)
     assert not [child for child in children if child.is_running()], "workers end with their driver"
+    return True

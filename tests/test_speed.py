@@ -127,7 +127,11 @@ def test_the_command_reports_every_part(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, *parts, "campaign", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert all(len(value[part]) >= 2 for part in parts)
-    assert value["training"][1]["ratio"] > 0
+    assert [row["what"] for row in value["training"]][1:] == [
+        "the same on one resident batch",
+        "its images alone",
+    ]
+    assert 0 < value["training"][2]["ratio"] < value["training"][1]["ratio"]
     (campaign,) = value["campaign"]
     assert campaign["cells"] == 19, "as many as the plan of that campaign has"
     assert campaign["milliseconds_a_cell"] > 0 and 0 < campaign["plan_seconds"] < campaign["run_seconds"]

@@ -27,7 +27,7 @@ class Resident:
     """Images as the network sees them, of which the same batch comes at every training step."""
 
     def __init__(self, inputs: Inputs, index: Tensor) -> None:
-        self.inputs = inputs
+        self.inputs, self.index = inputs, index
         self.batch = inputs.train_batch(index, torch.Generator().manual_seed(0))
 
     def train_batch(self, index: Tensor, generator: torch.Generator) -> Batch:
@@ -41,7 +41,8 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
     """Steps of a method's training as the engine does them, and the same on one batch that stays.
 
     seconds: about how long each takes in a round. The ratio of the second is the share of the limit that training
-    reaches. Evaluation, and whatever a method computes between epochs, are left out.
+    reaches; that of the third, the images alone, the share that is lost to them, which noise moves less. Evaluation,
+    and whatever a method computes between epochs, are left out.
     """
     inputs, epoch = _trainable(bench, method)
     resident = Resident(inputs, torch.arange(bench.protocol.batch_size) % len(bench.development.labels))
@@ -54,8 +55,16 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
     work: dict[str, Work] = {
         f"training {name}": lambda: epoch(inputs, steps),
         "the same on one resident batch": lambda: epoch(resident, steps),
+        "its images alone": lambda: _images(inputs, steps, resident.index),
     }
     return compared(work, rounds, steps * protocol.batch_size)
+
+
+def _images(inputs: Inputs, steps: int, index: Tensor) -> None:
+    """As many batches as steps, of the same images in other views."""
+    views = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        inputs.train_batch(index, views)
 
 
 #: Settings of the arithmetic that a protocol may choose, by what a row calls them.
