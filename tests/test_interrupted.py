@@ -26,9 +26,9 @@ from tests.chaos_rig import draw_images
 ROOT = Path(__file__).parents[1]
 METHODS = ("ms", "untrained_head")
 #: Seconds after which a command hangs, on a machine that does much else.
+PATIENCE = 400
 #: How often a blow may come too late.
 TRIES = 3
-PATIENCE = 400
 #: Seconds that a command with nothing to train may take beyond the imports.
 AT_ONCE = 10
 ENVIRONMENT = {
