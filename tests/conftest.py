@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,20 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real images here: {root} is absent (set DML_DATA)")
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Connections to other machines are errors, and such that no code takes them for a network that is down."""
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: tuple[str, int]) -> None:
+        # Datagram sockets are "connected" to learn this machine's own address; nothing is sent.
+        internet = self.family in (socket.AF_INET, socket.AF_INET6) and self.type == socket.SOCK_STREAM
+        if internet and address[0] != "localhost" and not ipaddress.ip_address(address[0]).is_loopback:
+            raise RuntimeError(f"a test reached for the network: {address}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked)
+        yield
