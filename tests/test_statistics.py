@@ -395,6 +395,9 @@ def test_more_repetitions_separate_smaller_differences_down_to_what_classes_and_
         for one in (a, b)
     )
     assert separable_difference(first, second, 1000) > 1.3 * ladder[2]
+    more = [separable_difference(first, second, 9, searches=count) for count in (3, 6, 100)]
+    assert more[0] == separable_difference(first, second, 9)
+    assert more[0] > more[1] > more[2] > 0
 
 
 # -- half-sets --------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Where jobs run: in this process, or in worker processes with one thread each. Both give the same digits."""
+"""Where jobs run: in this process, or in worker processes with one thread each. Both give the same digits.
+
+told: called, from any thread, after every validation of a training; it must not raise.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Protocol as Interface
 
 from harness.campaign.jobs import Done, Job, Workplace, perform
+from harness.campaign.reports import ReportPipe, Told, nobody, send
 from harness.errors import BenchmarkError
 
 #: How often a job whose worker died is given to another before its entry is left incomplete.
@@ -48,13 +54,13 @@ class LocalExecutor:
 
     slots = 1
 
-    def __init__(self, place: Workplace) -> None:
-        self.place = place
+    def __init__(self, place: Workplace, told: Told = nobody) -> None:
+        self.place, self.told = place, told
 
     def submit(self, job: Job) -> Future[Done]:
         future: Future[Done] = Future()
         try:
-            future.set_result(perform(job, self.place))
+            future.set_result(perform(job, self.place, self.told))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -66,10 +72,11 @@ class LocalExecutor:
 class ProcessExecutor:
     """Jobs in worker processes. A worker that dies takes its pool along; the next submit starts a new one."""
 
-    def __init__(self, place: Workplace, workers: int) -> None:
-        self.place = place
+    def __init__(self, place: Workplace, workers: int, told: Told = nobody) -> None:
+        self.place, self.told = place, told
         self.slots = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._pipe: ReportPipe | None = None
 
     def submit(self, job: Job) -> Future[Done]:
         for _ in range(ATTEMPTS):
@@ -85,12 +92,16 @@ class ProcessExecutor:
         )
 
     def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        self._hang_up()
+        self._pipe = ReportPipe(context, self.told)
         return ProcessPoolExecutor(
-            self.slots,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(self.place,),
+            self.slots, mp_context=context, initializer=_begin, initargs=(self.place, self._pipe.writer)
         )
+
+    def _hang_up(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
 
     def stop(self) -> None:
         if self._pool is None:
@@ -100,15 +111,17 @@ class ProcessExecutor:
             process.terminate()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None
+        self._hang_up()
 
 
 _place: Workplace
+_told: Told
 
 
-def _begin(place: Workplace) -> None:
+def _begin(place: Workplace, writer: Connection) -> None:
     """Set a worker up: Ctrl-C is the driver's business, and a worker whose driver died ends too."""
-    global _place
-    _place = place
+    global _place, _told
+    _place, _told = place, partial(send, writer)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -121,4 +134,4 @@ def _end_with_parent() -> None:
 
 
 def _perform(job: Job) -> Done:
-    return perform(job, _place)
+    return perform(job, _place, _told)

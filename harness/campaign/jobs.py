@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.campaign.determinism import deterministic, refused
 from harness.campaign.limits import UNLIMITED, LimitError, Limits, ended_before, limited
+from harness.campaign.reports import Report, Told, nobody
 from harness.campaign.store import CellStore
 from harness.cell import CellResult, Measurement, MeasurementResult, Training, TrainingResult
 from harness.discovery import load_method
@@ -70,13 +71,16 @@ class Workplace:
     deterministic: bool = False
 
 
-def perform(job: Job, place: Workplace) -> Done:
-    """Do a job, write its cells to the store, and return their results without arrays."""
+def perform(job: Job, place: Workplace, told: Told = nobody) -> Done:
+    """Do a job, write its cells to the store, and return their results without arrays.
+
+    told: called after every validation of a training.
+    """
     with deterministic(place.deterministic):
-        return _perform(job, place)
+        return _perform(job, place, told)
 
 
-def _perform(job: Job, place: Workplace) -> Done:
+def _perform(job: Job, place: Workplace, told: Told) -> Done:
     store = CellStore(place.cells)
     if isinstance(job, JoinJob):
         return {job.key: _keep(store, job.measurement, _join(job, store, place.bench))}
@@ -91,7 +95,7 @@ def _perform(job: Job, place: Workplace) -> Done:
         return {job.training.key: _keep(store, job.training, _ended(*ended, place))}
     try:
         with limited(place.limits, note):
-            result, measured, curve = _train(job, method, place.bench)
+            result, measured, curve = _train(job, method, place.bench, told)
     except LimitError as error:
         result, measured, curve = _ended(str(error), "", place), None, None
     if place.deterministic and (why := refused(result.error)) is not None:
@@ -108,11 +112,18 @@ def _perform(job: Job, place: Workplace) -> Done:
 
 
 def _train(
-    job: TrainJob, method: Method, bench: Bench
+    job: TrainJob, method: Method, bench: Bench, told: Told
 ) -> tuple[TrainingResult, MeasurementResult | None, SealedCurve | None]:
     """The training, its measurement where one is asked for and there is something to measure, and the sealed curve."""
     curve = SealedCurve(bench, job.test) if job.sealed is not None and job.test is not None else None
-    result, embedder = run_training(job.training, method, bench, curve)
+    training = job.training
+
+    def look(epoch: int, score: float, embedder: Embedder) -> None:
+        told(Report(training.key, training.method, training.fold, training.seed, epoch, score))
+        if curve is not None:
+            curve(epoch, score, embedder)
+
+    result, embedder = run_training(training, method, bench, look)
     if job.measurement is None or job.test is None or embedder is None or result.status == "nan":
         return result, None, curve
     return result, _measured(embedder, bench, job.test), curve

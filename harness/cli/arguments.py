@@ -121,6 +121,9 @@ def _run(parser: ArgumentParser) -> None:
         help="mlflow (default), none, or module:Class of your own",
     )
     _storage(parser)
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="while it runs, say only what failed")
+    said.add_argument("--verbose", action="store_true", help="a line for every cell, and for every validation")
     _json(parser)
 
 

@@ -27,9 +27,16 @@ def probability_of_improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def separable_difference(
-    a: Outcomes, b: Outcomes, repetitions: int, confidence: float = 0.95, power: float = 0.8
+    a: Outcomes,
+    b: Outcomes,
+    repetitions: int,
+    confidence: float = 0.95,
+    power: float = 0.8,
+    searches: int | None = None,
 ) -> float:
     """The difference of the means that `repetitions` of each entry separate with this power, as a fraction.
+
+    searches: of an entry that was searched more than once, how many it then has; None: as many as it has.
 
     The smallest true difference that one two-sided test of this pair finds; a table's simultaneous tests need
     more.
@@ -46,7 +53,7 @@ def separable_difference(
     # The interaction of seeds and classes shrinks with the repetitions and is counted with the seeds.
     noise = first.residual_variance + second.residual_variance
     by_class = max(float((first.classes - second.classes).var(ddof=1)) / C - noise, 0.0) if C > 1 else np.inf
-    by_unit = [_planned(outcomes, repetitions) for outcomes in (a, b)]
+    by_unit = [_planned(outcomes, repetitions, searches) for outcomes in (a, b)]
     variance = by_class + sum(value for value, _ in by_unit)
     if not np.isfinite(variance):
         return float("nan")
@@ -58,10 +65,10 @@ def separable_difference(
     return float(nctdtrinc(df, 1 - power, critical) * np.sqrt(variance))
 
 
-def _planned(outcomes: Outcomes, repetitions: int) -> tuple[float, float]:
+def _planned(outcomes: Outcomes, repetitions: int, searches: int | None) -> tuple[float, float]:
     """The unit part of the variance of the mean with so many repetitions, and its degrees of freedom."""
-    means, searches = outcomes.means, outcomes.searches
-    labels, index, sizes = np.unique(searches, return_inverse=True, return_counts=True)
+    means = outcomes.means
+    labels, index, sizes = np.unique(outcomes.searches, return_inverse=True, return_counts=True)
     H, S = len(labels), len(means)
     if outcomes.fixed and S == 1:
         return 0.0, np.inf
@@ -71,4 +78,5 @@ def _planned(outcomes: Outcomes, repetitions: int) -> tuple[float, float]:
     within = float(((means - centres[index]) ** 2).sum()) / (S - H) if S > H else 0.0
     # Nested analysis of variance: searches' means vary by sigma_search^2 + sigma_seed^2 / repetitions of each.
     search = max(float(centres.var(ddof=1)) - within * float((1 / sizes).mean()), 0.0)
-    return search / H + within / repetitions, H - 1.0
+    planned = H if searches is None else searches
+    return search / planned + within / repetitions, planned - 1.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.campaign.campaign import Campaign
-from harness.cli.boards import board_text
+from harness.cli.boards import board_text, width_of
 from harness.cli.commands.run import exit_code, settle_writable, work_off
 from harness.cli.main import show
 from harness.errors import RequestError
@@ -29,7 +30,7 @@ def main(request: argparse.Namespace) -> int:
     (record,) = work_off(request, settled, settings)
     board = next(board for board in read_boards(settings.results) if record in board.records)
     verdicts = list(_verdicts(board, record))
-    text = board_text(settings.results, record.protocol, record.dataset)
+    text = board_text(settings.results, record.protocol, record.dataset, width_of(sys.stdout))
     text += "\n\n" + "\n".join(_words(record, verdict) for verdict in verdicts)
     if not verdicts:
         text += f"\n\n{record.method}: no other complete entry to compare with here"

@@ -20,23 +20,28 @@ from harness.campaign.crowding import best_workers
 from harness.campaign.determinism import deterministic
 from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
-from harness.campaign.jobs import Job, Workplace
+from harness.campaign.jobs import Job, TrainJob, Workplace
 from harness.campaign.limits import Limits
 from harness.campaign.prepare import prepare
-from harness.cli.boards import board_text, readme_of
-from harness.cli.lines import METHOD, again
+from harness.campaign.reports import Told
+from harness.cli.boards import board_text, readme_of, width_of
+from harness.cli.closing import closing_lines
+from harness.cli.lines import METHOD
 from harness.cli.main import say, show
 from harness.cli.numbers import AUTO
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
-from harness.cli.terminal import Terminal
+from harness.cli.terminal import NORMAL, QUIET, VERBOSE, Terminal
 from harness.cli.trackers import Opening, last_words, tracker_of
 from harness.engine.bench import Bench
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
 from harness.record import Record
+
+#: Makes the executor once there is a workplace, for so many workers, whose trainings are told of.
+MakeExecutor = Callable[[Workplace, int, Told], Executor]
 
 
 def main(request: argparse.Namespace) -> int:
@@ -86,11 +91,11 @@ def _work(
     settings: Settings,
     entries: Sequence[Entry],
     begun: float,
-    executor_for: Callable[[Workplace, int], Executor],
+    executor_for: MakeExecutor,
     open_tracker: Opening,
 ) -> list[Record]:
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
-    with Terminal(entries, Console(stderr=True)) as terminal:
+    with Terminal(entries, Console(stderr=True), volume(request)) as terminal:
         with deterministic(campaign.deterministic):
             bench, test = prepare(
                 campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
@@ -102,12 +107,14 @@ def _work(
         if request.workers == AUTO:
             terminal.say(f"trainings at once that do most here: {workers}")
         executor = executor_for(
-            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic), workers
+            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic),
+            workers,
+            terminal.reported,
         )
         campaign = replace(campaign, workers=executor.slots)
 
         def lost(job: Job, why: str) -> None:
-            terminal.say(f"a cell was lost with its worker and is done again ({why})")
+            terminal.lost(job.training.key if isinstance(job, TrainJob) else job.key, why)
 
         def waiting(entry: Entry) -> None:
             terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
@@ -130,6 +137,11 @@ def _work(
     return records
 
 
+def volume(request: argparse.Namespace) -> int:
+    """How much is said while the campaign runs."""
+    return QUIET if request.quiet else VERBOSE if request.verbose else NORMAL
+
+
 def _tried_out(campaign: Campaign, entries: Sequence[Entry], bench: Bench) -> int:
     """The best number of workers for the first entry that trains; one where none does."""
     trained = [entry for entry in entries if entry.method.build is not None]
@@ -139,9 +151,7 @@ def _tried_out(campaign: Campaign, entries: Sequence[Entry], bench: Bench) -> in
         return best_workers(campaign, trained[0], bench, Path(folder), campaign.workers)
 
 
-def _executor(
-    request: argparse.Namespace, campaign: Campaign, settings: Settings
-) -> Callable[[Workplace, int], Executor]:
+def _executor(request: argparse.Namespace, campaign: Campaign, settings: Settings) -> MakeExecutor:
     """What makes the executor once there is a workplace. Raises RequestError where it cannot be had."""
     limits = _limits(request)
     kind = request.executor or ("processes" if campaign.workers > 1 or limits else "local")
@@ -152,7 +162,7 @@ def _executor(
     if kind == "ray":
         return _ray_executor(request, campaign, settings)
     if kind == "local":
-        return lambda place, workers: LocalExecutor(place)
+        return lambda place, workers, told: LocalExecutor(place, told)
     return ProcessExecutor
 
 
@@ -161,9 +171,7 @@ def _limits(request: argparse.Namespace) -> Limits:
     return Limits(None if minutes is None else 60 * minutes, gb)
 
 
-def _ray_executor(
-    request: argparse.Namespace, campaign: Campaign, settings: Settings
-) -> Callable[[Workplace, int], Executor]:
+def _ray_executor(request: argparse.Namespace, campaign: Campaign, settings: Settings) -> MakeExecutor:
     ready_ray(own=settings.ray is None)
     try:
         # Ray is an extra, and takes seconds to import.
@@ -173,7 +181,8 @@ def _ray_executor(
     # On a running cluster the number of workers is the cluster's, unless the user says.
     workers = request.workers if settings.ray else campaign.workers
     cluster = Cluster(Path.cwd(), settings.ray, workers, request.per_gpu, arithmetic_variables())
-    return lambda place, workers: RayExecutor(place, cluster)
+    # What happens inside a task is not told: its worker may be on any machine.
+    return lambda place, workers, told: RayExecutor(place, cluster)
 
 
 def _remember(settled: Settled) -> None:
@@ -188,16 +197,13 @@ def _remember(settled: Settled) -> None:
 
 def _report(request: argparse.Namespace, settings: Settings, records: Sequence[Record]) -> None:
     boards = sorted({(record.protocol, record.dataset) for record in records})
-    text = "\n\n".join(board_text(settings.results, protocol, dataset) for protocol, dataset in boards)
+    width = width_of(sys.stdout)
+    text = "\n\n".join(board_text(settings.results, *board, width) for board in boards)
     entries = [
         {"method": r.method, "dataset": r.dataset, "protocol": r.protocol, "status": r.status, "why": r.why}
         for r in records
     ]
     show({"entries": entries, "results": str(settings.results)}, text, request.json)
-    say(f"leaderboard  {settings.results / 'LEADERBOARD.md'}")
-    say(f"page         {settings.results / 'site' / 'index.html'}")
-    say(f"records      {settings.results / 'records'}")
-    results = [] if request.results == "results" else ["--results", request.results]
-    say(f"diary        {again(['ui', *results])}")
-    if any(record.status == "incomplete" for record in records):
-        say(f"to go on     {again(request.words)}")
+    say("")
+    for line in closing_lines(request, settings, records):
+        say(line)
