@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test lint leaderboard calibrate chaos soak fuzz clean
+.PHONY: benchmark test test-lowest lint coverage mutants leaderboard calibrate chaos soak fuzz clean
 
 benchmark: $(VENV)/run
 	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
@@ -11,10 +11,27 @@ benchmark: $(VENV)/run
 test: $(VENV)/dev
 	$(BIN)/pytest -n auto --dist loadfile
 
+# The lowest versions that pyproject.toml allows. Newer parts under them warn of them: that is not ours to mend.
+test-lowest: $(VENV)/dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	$(VENV)/lowest/bin/python -m pytest -n auto --dist loadfile -W default
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Branches of `harness` that the tests go through, in the commands and workers that they start too.
+coverage: $(VENV)/dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# Small faults in the code, one at a time, and whether the tests notice; goes on where it was interrupted.
+mutants: $(VENV)/dev
+	$(BIN)/python -m tests.mutants
 
 leaderboard: $(VENV)/run
 	$(BIN)/python run_benchmark.py leaderboard
