@@ -17,6 +17,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from harness.campaign.store import CellStore
+
+# Through the ledger, which tells MLflow before its import to report nothing to its makers.
+from harness.campaign.tracking import ledger  # noqa: F401  isort: skip
+import mlflow
+from mlflow.tracking.client import MlflowClient
+
 from harness.cli.main import main
 from harness.data import load_dataset
 from harness.export import load
@@ -128,6 +134,50 @@ def test_the_files_say_what_the_model_is(exported: tuple[Path, Path]) -> None:
     assert record.command in text and "to the last digit" in text and "free to use" in text
     run = next(run for run in record.runs if (run.seed, run.fold) == (1, 0))
     assert f"{100 * run.metrics['map_at_r']:.2f}" in text
+
+
+def test_mlflow_calls_the_model_and_registers_it_only_on_request(
+    exported: tuple[Path, Path], cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, _ = exported
+    line = [
+        "export",
+        entry_of(results),
+        "--no-onnx",
+        "--json",
+        "--results",
+        str(results),
+        "--cache",
+        str(cache),
+    ]
+    assert main([*line, "--mlflow"]) == 0
+    address = json.loads(capsys.readouterr().out)["mlflow_model"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{(results / '.work' / 'mlflow.db').resolve()}")
+    assert not client.search_registered_models()
+    model = mlflow.pyfunc.load_model(address)
+    pictures = load_dataset("glyphs", None, False).test.pictures
+    found = model.predict(np.stack([pictures.read(i) for i in range(IMAGES)]))
+    np.testing.assert_allclose(found, recorded_embeddings(results)[:IMAGES].numpy(), rtol=0, atol=1e-5)
+    signature = model.metadata.signature
+    assert [spec.shape for spec in (*signature.inputs, *signature.outputs)] == [
+        (-1, -1, -1, 3), (-1, found.shape[1]),
+    ]  # fmt: skip
+    assert model.predict(model.input_example).shape == (1, found.shape[1])
+    # Asked for again, the model that is there is the one that is registered.
+    assert main([*line, "--register", "ours"]) == 0
+    assert json.loads(capsys.readouterr().out)["mlflow_model"] == address
+    assert len(client.search_model_versions("name = 'ours'")) == 1
+    assert mlflow.pyfunc.load_model("models:/ours/1").predict(model.input_example).shape == (
+        1,
+        found.shape[1],
+    )
+
+
+def test_where_to_export_is_asked_for(
+    exported: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", entry_of(exported[0]), "--results", str(exported[0])]) == 2
+    assert "--to DIR, --mlflow, or both" in capsys.readouterr().err
 
 
 def test_a_record_of_other_code_is_not_exported(

@@ -204,7 +204,9 @@ def _export(parser: ArgumentParser) -> None:
     parser.add_argument(
         "entry", metavar="ENTRY", help="protocol/dataset/method, as the record's path says it"
     )
-    parser.add_argument("--to", required=True, metavar="DIR", help="a new or an empty folder")
+    parser.add_argument("--to", metavar="DIR", help="a new or an empty folder")
+    parser.add_argument("--mlflow", action="store_true", help="keep it as a model on the entry's run in MLflow")
+    parser.add_argument("--register", metavar="NAME", help="--mlflow, and a new version of this registered model")
     parser.add_argument(
         "--fold", type=whole(1), default=1, metavar="N", help="which of the folds' models (default 1)"
     )

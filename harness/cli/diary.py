@@ -24,12 +24,16 @@ def tracking_uri(settings: Settings) -> str:
     return f"sqlite:///{file}"
 
 
+def artifacts(settings: Settings) -> Path | None:
+    """Where attachments lie; None leaves that to the user's server."""
+    return (
+        None if settings.mlflow is not None else Places(settings.results).work.resolve() / "mlflow-artifacts"
+    )
+
+
 def open_diary(settings: Settings) -> MlflowDiary:
     """A diary that writes on a thread of its own. A server keeps attachments where it likes."""
-    artifacts = None
-    if settings.mlflow is None:
-        artifacts = Places(settings.results).work.resolve() / "mlflow-artifacts"
-    return MlflowDiary(tracking_uri(settings), artifacts, commit())
+    return MlflowDiary(tracking_uri(settings), artifacts(settings), commit())
 
 
 def close_diary(diary: MlflowDiary) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,15 @@ def prepare(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
     return pixels.float() / 255
 
 
-@torch.no_grad()
 def embed(model: Model, preprocessing: Mapping[str, Any], files: Sequence[str | Path]) -> Tensor:
     """Embeddings (N, D) of image files, unit length; compare them by their scalar product."""
-    return torch.cat([model(prepare(Image.open(file), preprocessing)[None]) for file in files])
+    return embed_images(model, preprocessing, map(Image.open, files))
+
+
+@torch.no_grad()
+def embed_images(model: Model, preprocessing: Mapping[str, Any], images: Iterable[Image.Image]) -> Tensor:
+    """The same of images that are open."""
+    return torch.cat([model(prepare(image, preprocessing)[None]) for image in images])
 
 
 if __name__ == "__main__":

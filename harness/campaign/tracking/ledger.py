@@ -1,4 +1,4 @@
-"""The ledger: makes a tracker hold each page exactly once. The only module that imports mlflow.
+"""The ledger: makes a tracker hold each page exactly once. Beside it only `models` imports mlflow.
 
 Runs are found by their tag `dml.key` before they are made, and what they hold is compared, not logged again: writing
 the same pages twice, from two sessions or after a crash in between, leaves the same runs.
@@ -93,6 +93,10 @@ class Ledger:
         if parent.status == "KILLED":
             self._client.update_run(parent.id, status="RUNNING")
             self._keep(entry, entry.key, Known(parent.id, "", "RUNNING"))
+
+    def parent(self, entry: Entry) -> str:
+        """Id of the entry's parent run, which is made where there is none."""
+        return self._parent(entry).id
 
     def leave(self, entry: Entry) -> None:
         """Close the parent run of an entry that is not done."""

@@ -6,23 +6,30 @@ import argparse
 import difflib
 import json
 import shlex
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from harness.campaign.campaign import Places
 from harness.campaign.determinism import deterministic
+from harness.campaign.environment import commit
+from harness.campaign.events import Entry
 from harness.campaign.prepare import prepare
+from harness.campaign.tracking.study import source_tags
+from harness.cli.diary import artifacts, tracking_uri
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, read_settings
-from harness.dataset import ImageSet
+from harness.dataset import Dataset, ImageSet
 from harness.engine.bench import Bench
 from harness.engine.embedder import Embedder
 from harness.errors import RequestError
@@ -45,7 +52,21 @@ def main(request: argparse.Namespace) -> int:
     record = _record(settings, request.entry)
     fold = request.fold - 1
     first_run(record, fold)  # refuses a fold that is not there before anything is trained
-    folder = _folder(request.to)
+    if request.to is None and not _asks_mlflow(request):
+        raise RequestError("export: say where to: --to DIR, --mlflow, or both")
+    with tempfile.TemporaryDirectory() as aside:
+        return _exported(
+            request, settings, record, Path(aside) / "model" if request.to is None else _folder(request.to)
+        )
+
+
+def _asks_mlflow(request: argparse.Namespace) -> bool:
+    return bool(request.mlflow or request.register)
+
+
+def _exported(request: argparse.Namespace, settings: Settings, record: Record, folder: Path) -> int:
+    """Train the model again, and keep it in the folder and where else it is asked for."""
+    fold = request.fold - 1
     if request.onnx:
         demand_onnx()
     settled = _settled(request, settings, record)
@@ -71,10 +92,50 @@ def main(request: argparse.Namespace) -> int:
     board = next(board for board in read_boards(settings.results) if record in board.records)
     text = card(record, board, campaign.dataset, campaign.trunk, made, model.columns, onnx)
     (folder / CARD).write_text(text, encoding="utf-8")
-    facts = {"entry": request.entry, "folder": str(folder), "same_digits": made.same, "onnx_difference": onnx}
-    files = ", ".join(sorted(file.name for file in folder.iterdir()))
-    show(facts, f"{folder}: {files}", request.json)
+    model_uri = None
+    if _asks_mlflow(request):
+        say("keeping the model in MLflow")
+        model_uri = _kept(request, settings, entry, folder, campaign.dataset, config)
+    facts = {
+        "entry": request.entry, "folder": request.to, "same_digits": made.same, "onnx_difference": onnx,
+        "mlflow_model": model_uri,
+    }  # fmt: skip
+    lines = (
+        []
+        if request.to is None
+        else [f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}"]
+    )
+    lines += [] if model_uri is None else [f"MLflow at {tracking_uri(settings)}: {model_uri}"]
+    show(facts, "\n".join(lines), request.json)
     return 0
+
+
+def _kept(
+    request: argparse.Namespace,
+    settings: Settings,
+    entry: Entry,
+    folder: Path,
+    dataset: Dataset,
+    config: dict[str, Any],
+) -> str:
+    """The model's address in MLflow, on the entry's parent run."""
+    # Imported here: mlflow takes seconds, which a plain export need not wait for.
+    from harness.campaign.tracking.models import keep_model
+
+    tags = {"dml.entry": entry.key, "dml.fold": str(config["fold"] - 1), "dml.seed": str(config["seed"])}
+    return keep_model(
+        tracking_uri(settings), artifacts(settings), source_tags(commit()), entry, folder, _example(dataset),
+        config["embedding_size"], tags, request.register,
+    )  # fmt: skip
+
+
+def _example(dataset: Dataset) -> npt.NDArray[np.uint8]:
+    """An image (height, width, 3) to try the model with: one of the dataset where they may be passed on, else a ramp
+    from black to white."""
+    if dataset.shareable:
+        return dataset.development.pictures.read(0)
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    return np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy()
 
 
 def _record(settings: Settings, name: str) -> Record:

@@ -1,0 +1,96 @@
+"""An entry's exported embedder as a model of MLflow, on the entry's parent run; registered only where asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+# The ledger first: it tells MLflow before its import to report nothing to its makers.
+from harness.campaign.tracking.ledger import Ledger, first_line  # isort: skip
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking.client import MlflowClient
+from mlflow.types import Schema, TensorSpec
+
+from harness.campaign.events import Entry
+from harness.errors import BenchmarkError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # about its own types
+    import mlflow.pyfunc
+
+#: What the model is called on its run.
+NAME = "embedder"
+#: What `harness.export.served` needs.
+PACKAGES = ("torch", "numpy", "pillow")
+
+
+def keep_model(
+    uri: str,
+    artifacts: Path | None,
+    source: Mapping[str, str],
+    entry: Entry,
+    folder: Path,
+    example: npt.NDArray[np.uint8],
+    columns: int,
+    tags: Mapping[str, str],
+    registered: str | None = None,
+) -> str:
+    """Keep the exported `folder` as a model of the entry's parent run; returns its address, `models:/...`.
+
+    uri, artifacts, source: as `Ledger` takes them.
+    example: an image (height, width, 3). columns: D. tags: which model it is; one that is there already is not kept
+    again.
+    registered: name in the registry of models, of which it becomes a new version; None: it is not registered.
+    Raises BenchmarkError where the tracker fails.
+    """
+    try:
+        run = Ledger(uri, artifacts, source).parent(entry)
+        mlflow.set_tracking_uri(uri)
+        address = kept(uri, run, tags) or log_model(run, folder, example, columns, tags)
+        if registered is not None:
+            mlflow.register_model(address, registered, tags=dict(tags))
+    except (MlflowException, OSError) as error:
+        raise BenchmarkError(f"MLflow could not keep the model: {first_line(error)}") from error
+    return address
+
+
+def kept(uri: str, run: str, tags: Mapping[str, str]) -> str | None:
+    """The address of the run's model that has these tags; None where there is none."""
+    client = MlflowClient(tracking_uri=uri)
+    outputs = client.get_run(run).outputs
+    for output in outputs.model_outputs if outputs else []:
+        model = client.get_logged_model(output.model_id)
+        if model.status == "READY" and tags.items() <= model.tags.items():
+            return str(model.model_uri)
+    return None
+
+
+def log_model(
+    run: str, folder: Path, example: npt.NDArray[np.uint8], columns: int, tags: Mapping[str, str]
+) -> str:
+    """Log the exported folder, with the code that lets MLflow call it, what it takes and gives, and an example."""
+    # By its path: it is code that goes out, and is never imported here.
+    code = Path(__file__).parents[2] / "export" / "served.py"
+    images = TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))
+    embeddings = TensorSpec(np.dtype("float32"), (-1, columns))
+    info = Model.log(
+        None,
+        mlflow.pyfunc,
+        name=NAME,
+        run_id=run,
+        loader_module=code.stem,
+        data_path=str(folder),
+        code_paths=[str(code)],
+        signature=ModelSignature(Schema([images]), Schema([embeddings])),
+        input_example=example[None],
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
+        tags=dict(tags),
+    )
+    return str(info.model_uri)
