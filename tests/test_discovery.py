@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import Task, discovery
+from harness import Task, discovery, method_source
 from harness.discovery import dataset_names, load_method, load_protocol, method_names, select_methods
 from harness.errors import RequestError
 
@@ -175,4 +175,4 @@ def test_source_follows_code_and_not_words(tmp_path: Path) -> None:
 
 def test_source_reaches_helpers_of_helpers() -> None:
     # ms imports the miner, and the miner the pairs.
-    assert {"ms", "_mining", "_pairs"} <= set(discovery._reached(discovery.ROOT / "methods" / "ms.py"))
+    assert {"ms", "_mining", "_pairs"} <= set(method_source._reached(method_source.METHODS / "ms.py"))

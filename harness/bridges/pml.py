@@ -23,9 +23,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from torch import Tensor, nn
 
 from harness.bridges.pml_losses import LOSSES, Known
-from harness.discovery import source_of
 from harness.errors import MissingError, RequestError
 from harness.method import Method, OwnParameters, Task
+from harness.method_source import source_of
 
 LIBRARY = "pytorch_metric_learning"
 PREFIX = "pml:"

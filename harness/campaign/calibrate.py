@@ -11,13 +11,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from harness.campaign.campaign import Campaign
-from harness.campaign.entry import EntryWork
+from harness.campaign.cells import new_training
 from harness.campaign.events import Entry
 from harness.campaign.executors import Executor
 from harness.campaign.jobs import Done, JoinJob, TrainJob, Workplace
 from harness.campaign.plan import UNKNOWN, Cost
 from harness.campaign.store import CellStore
-from harness.campaign.studies import Journals
 from harness.campaign.tuning import published_values
 from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import Bench, TestRoles
@@ -64,18 +63,10 @@ def shortened(bench: Bench) -> Bench:
 
 def timed_training(campaign: Campaign, entry: Entry, folder: Path, fold: int, seed: int) -> Training:
     """A training of the entry with the published values. folder: for what comes of it."""
-    work = EntryWork(
-        entry,
-        CellStore(folder),
-        Journals(folder),
-        campaign.trunk.sha256,
-        campaign.threads,
-        lambda event: None,
-    )
     values = {}
     if entry.method.build is not None:
         values = published_values(entry.method, entry.protocol, entry.dataset)
-    return work.training(values, fold, seed)
+    return new_training(entry, campaign.trunk.sha256, campaign.threads, values, fold, seed)
 
 
 def _results(futures: Sequence[Future[Done]]) -> Done:

@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 
 import harness
 from harness.audit import audit_place, read_audit, write_audit
+from harness.campaign.cells import EntryCells, cells_of
 from harness.campaign.database import Database, Lock, named_faults
-from harness.campaign.entry import EntryWork, cells_of
+from harness.campaign.entry import EntryWork
 from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
 from harness.campaign.executors import Executor
@@ -186,10 +187,8 @@ class Campaign:
     ) -> tuple[Work, Callable[[Outcome], None]]:
         watcher(EntryStarted(entry))
         store = CellStore(self.places.cells)
-        work = EntryWork(
-            entry, store, self.studies, self.trunk.sha256, self.threads, watcher, again=again,
-            sealed=self.places.sealed if self.audit else None,
-        )  # fmt: skip
+        cells = EntryCells(entry, store, self.trunk.sha256, self.threads, watcher, again)
+        work = EntryWork(cells, self.studies, self.places.sealed if self.audit else None)
 
         def finish(outcome: Outcome) -> None:
             try:

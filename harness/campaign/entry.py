@@ -6,19 +6,19 @@ many entries can share one. It reads and decides; it starts nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.campaign.cells import EntryCells
 from harness.campaign.choosing import Finalist, choose, ranked
-from harness.campaign.events import CellDone, Entry, Event, RepetitionDone, TrialDone
+from harness.campaign.events import Entry, Event, RepetitionDone, TrialDone
 from harness.campaign.jobs import Done, Job, JoinJob, TrainJob
 from harness.campaign.outcome import Outcome, Repetition, Unfinished
-from harness.campaign.store import CellStore
 from harness.campaign.studies import Studies
 from harness.campaign.tuning import Study, grid_of, published_values, search_space, trials_of
-from harness.cell import Cell, CellResult, Measurement, MeasurementResult, Training, TrainingResult
+from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
 from harness.engine.bench import TestRoles
 
 Jobs = list[Job]
@@ -29,19 +29,19 @@ Stage = Generator[Jobs, Done, None]
 class EntryWork:
     """What the stages of one entry share.
 
-    again: do cells that failed again, once, instead of taking them as they are.
     sealed: folder for the sealed test curves of the tuned values' final trainings; None: no audit.
     """
 
-    entry: Entry
-    store: CellStore
+    cells: EntryCells
     studies: Studies
-    weights: str
-    threads: int
-    watcher: Callable[[Event], None]
-    again: bool = False
     sealed: Path | None = None
-    _retried: set[str] = field(default_factory=set)
+
+    @property
+    def entry(self) -> Entry:
+        return self.cells.entry
+
+    def watcher(self, event: Event) -> None:
+        self.cells.watcher(event)
 
     def run(self, test: TestRoles, outcome: Outcome) -> Generator[Jobs, Done, Outcome]:
         """Every stage. Fills `outcome` in and returns it; an entry that fails says why there and raises nothing."""
@@ -78,9 +78,10 @@ class EntryWork:
         for number in range(trials):
             settings = [study.setting(number) for study in studies]
             cells = [
-                [self.training(values, fold, 0) for fold in range(protocol.folds)] for values in settings
+                [self.cells.training(values, fold, 0) for fold in range(protocol.folds)]
+                for values in settings
             ]
-            results = yield from self._done([TrainJob(t) for trial in cells for t in trial])
+            results = yield from self.cells.done([TrainJob(t) for trial in cells for t in trial])
             for s, study in enumerate(studies):
                 done = self._trial(s, number, settings[s], [(t, _training(results[t.key])) for t in cells[s]])
                 study.tell(number, done.score)
@@ -98,9 +99,12 @@ class EntryWork:
         ]
         best = [ranked(trials)[: protocol.finalists] if len(trials) > 1 else [] for trials in searches]
         cells = [
-            [[self.training(t.values, fold, seed) for seed, fold in seeds] for t in trials] for trials in best
+            [[self.cells.training(t.values, fold, seed) for seed, fold in seeds] for t in trials]
+            for trials in best
         ]
-        results = yield from self._done([TrainJob(t) for search in cells for again in search for t in again])
+        results = yield from self.cells.done(
+            [TrainJob(t) for search in cells for again in search for t in again]
+        )
         return [
             [
                 Finalist(trial, tuple((t, _training(results[t.key])) for t in again))
@@ -131,9 +135,9 @@ class EntryWork:
 
     def _repeat(self, outcome: Outcome, test: TestRoles) -> Stage:
         plan = self._repetitions(outcome)
-        yield from self._done([job for repetition in plan for job in self._jobs(repetition, test)])
+        yield from self.cells.done([job for repetition in plan for job in self._jobs(repetition, test)])
         joins = [join for repetition in plan if (join := self._join(repetition, test)) is not None]
-        yield from self._done(joins)
+        yield from self.cells.done(joins)
         unfinished: list[Unfinished] = []
         for repetition in plan:
             try:
@@ -181,7 +185,7 @@ class EntryWork:
 
     def _trainings(self, repetition: Repetition) -> list[Training]:
         folds = range(self.entry.protocol.folds)
-        return [self.training(repetition.values, fold, repetition.seed) for fold in folds]
+        return [self.cells.training(repetition.values, fold, repetition.seed) for fold in folds]
 
     def _join(self, repetition: Repetition, test: TestRoles) -> JoinJob | None:
         """The joined measurement of a seed; None where a fold failed."""
@@ -192,19 +196,22 @@ class EntryWork:
         return JoinJob(joined, parts, test)
 
     def _status(self, cell: Measurement) -> str:
-        result = self.store.get(cell)
+        result = self.cells.store.get(cell)
         return "missing" if result is None else result.status
 
     def _repetition(self, repetition: Repetition, test: TestRoles) -> RepetitionDone:
         trainings, measurements = [], []
         for training in self._trainings(repetition):
-            trained, measured = self.store.get(training), self.store.get(Measurement((training.key,)))
+            trained, measured = (
+                self.cells.store.get(training),
+                self.cells.store.get(Measurement((training.key,))),
+            )
             if trained is None or trained.status != "ok" or measured is None or measured.status != "ok":
                 raise self._unfinished(repetition, training, trained, measured)
             trainings.append((training, _training(trained)))
             measurements.append((Measurement((training.key,)), _measurement(measured)))
         join = self._join(repetition, test)
-        joined = self.store.get(join.measurement) if join is not None else None
+        joined = self.cells.store.get(join.measurement) if join is not None else None
         if join is None or joined is None:
             raise Unfinished("incomplete", f"the joined measurement of seed {repetition.seed} is missing")
         return RepetitionDone(
@@ -219,86 +226,10 @@ class EntryWork:
             return Unfinished("incomplete", f"{where}: the cell was lost with its worker")
         return Unfinished("failed", f"{where}: {ended.error}")
 
-    # -- cells --------------------------------------------------------------------------------------------------------
-
-    def training(self, values: Mapping[str, Any], fold: int, seed: int) -> Training:
-        entry = self.entry
-        return Training(
-            protocol=entry.protocol.name,
-            protocol_digest=entry.protocol_digest,
-            dataset=entry.dataset_slug,
-            split=entry.split,
-            content=entry.content,
-            recall_at=entry.recall_at,
-            weights=self.weights,
-            method=entry.method.name,
-            source=entry.method.source,
-            values=dict(values),
-            fold=fold,
-            seed=seed,
-            threads=self.threads,
-        )
-
-    def _done(self, jobs: Sequence[Job]) -> Generator[Jobs, Done, Done]:
-        """Results of the jobs' cells: from the store, and the rest asked for. Equal jobs are asked for once."""
-        results: Done = {}
-        missing: dict[str, Job] = {}
-        for job in jobs:
-            found = self._stored(job)
-            if found is None:
-                missing[job.key] = job
-            else:
-                results |= found
-        for job in jobs:
-            for cell in cells_of(job):
-                if cell.key in results:
-                    self.watcher(CellDone(self.entry, cell, results[cell.key], fresh=False))
-        if missing:
-            results |= yield list(missing.values())
-        for job in jobs:
-            if isinstance(job, TrainJob):
-                self._demand_done(job.training, results.get(job.training.key))
-        return results
-
-    def _demand_done(self, training: Training, result: CellResult | None) -> None:
-        """Raises Unfinished for a training that the machine lost as often as it was tried."""
-        if result is None or result.status == "lost":
-            why = f" ({result.error})" if isinstance(result, TrainingResult) else ""
-            raise Unfinished("incomplete", f"fold {training.fold}: the cell was lost with its worker{why}")
-
-    def _stored(self, job: Job) -> Done | None:
-        """The job's results if all of its cells are finished. A training that failed has no measurement to wait for."""
-        done: Done = {}
-        if isinstance(job, TrainJob) and job.sealed is not None and not job.sealed.exists():
-            return None  # trained before anybody asked for an audit: the same digits again, and the curve beside them
-        for cell in cells_of(job):
-            result = self.store.get(cell)
-            if result is None or self._is_retried(cell, result):
-                return None
-            done[cell.key] = result
-            if result.status != "ok":
-                return done
-        return done
-
-    def _is_retried(self, cell: Cell, result: CellResult) -> bool:
-        """Whether a stored failure is forgotten and done again: the first time it is met in a run that asks for it."""
-        if not self.again or result.status != "failed" or cell.key in self._retried:
-            return False
-        self._retried.add(cell.key)
-        self.store.drop(cell.key)
-        return True
-
 
 def sealed_curve_file(folder: Path, key: str) -> Path:
     """Where the sealed test curve of a training lies."""
     return folder / key[:2] / f"{key}.json"
-
-
-def cells_of(job: Job) -> list[Training | Measurement]:
-    """The cells that a job makes."""
-    if isinstance(job, JoinJob):
-        return [job.measurement]
-    return [job.training] if job.measurement is None else [job.training, job.measurement]
 
 
 def _training(result: Any) -> TrainingResult:

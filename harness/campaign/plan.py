@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.campaign.campaign import Campaign
+from harness.campaign.cells import EntryCells
 from harness.campaign.entry import EntryWork
 from harness.campaign.environment import environment
 from harness.campaign.events import CellDone, Entry, Event
@@ -153,9 +154,10 @@ def replay(campaign: Campaign, entry: Entry, folder: Path, watch: Callable[[Even
     """
     studies = campaign.studies.copied(entry.key[:24], folder)
     nowhere = Role(folder, campaign.dataset.test.labels, campaign.dataset.test.class_names)
-    work = EntryWork(
-        entry, CellStore(campaign.places.cells), studies, campaign.trunk.sha256, campaign.threads, watch
-    ).run(TestRoles(nowhere, None, entry.recall_at), Outcome())
+    cells = EntryCells(
+        entry, CellStore(campaign.places.cells), campaign.trunk.sha256, campaign.threads, watch
+    )
+    work = EntryWork(cells, studies).run(TestRoles(nowhere, None, entry.recall_at), Outcome())
     try:
         next(work)
     except StopIteration as end:

@@ -5,139 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from harness.cli.numbers import amount, whole, whole_numbers, whole_or_auto
-
-
-def _places(parser: ArgumentParser) -> None:
-    places = parser.add_argument_group("places")
-    places.add_argument("--data", metavar="DIR", help="data root (DML_DATA)")
-    places.add_argument(
-        "--cache", metavar="DIR", help="decoded images, features, weights (DML_CACHE); 'none' keeps no images"
-    )
-    places.add_argument(
-        "--results", metavar="DIR", default="results", help="records, boards, work in progress"
-    )
-
-
-def _json(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON value on standard output, nothing else there"
-    )
-
-
-def _experiment(parser: ArgumentParser) -> None:
-    """What `run` and `plan` share: the experiment."""
-    parser.add_argument(
-        "--methods", default="ms,xbm,nca", metavar="A,B", help="names, wildcards, xbm(ms), or all"
-    )
-    parser.add_argument(
-        "--dataset", default="glyphs", metavar="NAME", help="a name, folder:PATH or table:FILE.csv"
-    )
-    parser.add_argument("--protocol", metavar="NAME", help="default: the dataset's own")
-    parser.add_argument("--backbone", metavar="NAME", help="where the protocol leaves it free")
-    parser.add_argument("--weights", metavar="FILE", help="of the backbone; 'none' trains it from scratch")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", help="change a field of the protocol"
-    )
-    parser.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="a method's file from elsewhere"
-    )
-    parser.add_argument(
-        "--partial", action="store_true", help="accept a copy of the dataset with fewer classes"
-    )
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--device", metavar="NAME", help="cpu, cuda, cuda:1; default: cuda where there is one"
-    )
-    machine.add_argument(
-        "--threads", type=whole(1), default=1, metavar="N", help="of a training on a CPU (default 1)"
-    )
-    machine.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="a GPU gives the same digits in every run, which costs time; on a CPU with as many threads they are the "
-        "same anyway",
-    )
-    _places(parser)
-
-
-def _storage(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="database of the searches, for many machines: postgresql+psycopg://USER@HOST/DB or sqlite:///FILE; "
-        "default: a journal each in the results",
-    )
-
-
-def _run(parser: ArgumentParser) -> None:
-    """A run; a plan takes the same arguments, so that one line can be planned and then run."""
-    _experiment(parser)
-    parser.add_argument(
-        "--workers",
-        type=whole_or_auto,
-        metavar="N",
-        help="trainings at once, or auto: tried out first; default: the cores, or 1 on a GPU",
-    )
-    parser.add_argument(
-        "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"
-    )
-    parser.add_argument(
-        "--per-gpu",
-        type=whole(1),
-        default=1,
-        metavar="N",
-        help="trainings that share a GPU of a Ray cluster (default 1)",
-    )
-    parser.add_argument(
-        "--max-hours", type=amount("hours"), metavar="H", help="start nothing new after so long"
-    )
-    parser.add_argument(
-        "--max-cell-minutes",
-        type=amount("minutes"),
-        metavar="M",
-        help="a training that takes longer is ended and has failed",
-    )
-    parser.add_argument(
-        "--max-cell-gb",
-        type=amount("gigabytes"),
-        metavar="GB",
-        help="likewise one whose process takes more memory of its own",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="work entries off again from their finished cells, complete ones too; cells that failed are run again",
-    )
-    parser.add_argument(
-        "--audit",
-        action="store_true",
-        help="keep test curves of the final trainings, to show what choosing the epoch on them would have claimed",
-    )
-    parser.add_argument(
-        "--tracker",
-        default="mlflow",
-        metavar="NAME",
-        help="mlflow (default), none, or module:Class of your own",
-    )
-    _storage(parser)
-    said = parser.add_mutually_exclusive_group()
-    said.add_argument("--quiet", action="store_true", help="while it runs, say only what failed")
-    said.add_argument("--verbose", action="store_true", help="a line for every cell, and for every validation")
-    _json(parser)
-
-
-def _plan(parser: ArgumentParser) -> None:
-    _run(parser)
-    price = parser.add_argument_group("price")
-    price.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="do a few steps of every method, to know what its cells take here",
-    )
-    price.add_argument(
-        "--price-per-hour", type=amount("money"), metavar="X", help="of this machine, in whatever currency"
-    )
+from harness.cli.numbers import whole, whole_numbers
+from harness.cli.run_arguments import add_json, add_place, add_places, add_plan, add_run, add_storage
 
 
 def _list(parser: ArgumentParser) -> None:
@@ -149,8 +18,8 @@ def _list(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--into", metavar="FILE", help="draw methods, pml or protocols as a table between their marks in FILE"
     )
-    _places(parser)
-    _json(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 def _leaderboard(parser: ArgumentParser) -> None:
@@ -163,7 +32,7 @@ def _leaderboard(parser: ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="data root, for the pictures (or DML_DATA)")
     parser.add_argument("--cache", metavar="DIR", help="where prepared datasets lie (or DML_CACHE)")
     parser.add_argument("--results", metavar="DIR", default="results")
-    _json(parser)
+    add_json(parser)
 
 
 def _evaluate(parser: ArgumentParser) -> None:
@@ -178,26 +47,20 @@ def _evaluate(parser: ArgumentParser) -> None:
     )
     submit.add_argument("--title", metavar="TEXT", help="for tables (default: the name)")
     submit.add_argument("--partial", action="store_true", help="accept a copy with fewer classes")
-    _places(parser)
-    _json(parser)
-
-
-def _place(parser: ArgumentParser) -> None:
-    """A run of one method, compared with the entries that are recorded under equal conditions."""
-    parser.add_argument("file", metavar="FILE", help="a method's file, or the name of a method that is here")
-    _run(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 def _new(parser: ArgumentParser) -> None:
     parser.add_argument("what", choices=("method",), metavar="method", help="what to begin")
     parser.add_argument("name", metavar="NAME", help="small letters, digits and underscores: the file's name")
     parser.add_argument("--to", metavar="FILE", help="or a folder; default: methods/NAME.py")
-    _json(parser)
+    add_json(parser)
 
 
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a method's file, or the name of a method that is here")
-    _json(parser)
+    add_json(parser)
 
 
 def _export(parser: ArgumentParser) -> None:
@@ -205,8 +68,12 @@ def _export(parser: ArgumentParser) -> None:
         "entry", metavar="ENTRY", help="protocol/dataset/method, as the record's path says it"
     )
     parser.add_argument("--to", metavar="DIR", help="a new or an empty folder")
-    parser.add_argument("--mlflow", action="store_true", help="keep it as a model on the entry's run in MLflow")
-    parser.add_argument("--register", metavar="NAME", help="--mlflow, and a new version of this registered model")
+    parser.add_argument(
+        "--mlflow", action="store_true", help="keep it as a model on the entry's run in MLflow"
+    )
+    parser.add_argument(
+        "--register", metavar="NAME", help="--mlflow, and a new version of this registered model"
+    )
     parser.add_argument(
         "--fold", type=whole(1), default=1, metavar="N", help="which of the folds' models (default 1)"
     )
@@ -216,8 +83,8 @@ def _export(parser: ArgumentParser) -> None:
     here.add_argument("--dataset", metavar="NAME", help="folder:PATH or table:FILE.csv")
     here.add_argument("--weights", metavar="FILE", help="of the backbone")
     here.add_argument("--plugin", action="append", default=[], metavar="FILE", help="the method's file")
-    _places(parser)
-    _json(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 def _data(parser: ArgumentParser) -> None:
@@ -243,20 +110,20 @@ def _data(parser: ArgumentParser) -> None:
         "--threshold", type=float, metavar="X", help="cosine similarity that makes a near duplicate"
     )
     looks.add_argument("--device", metavar="NAME", help="of the backbone")
-    _places(parser)
-    _json(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 def _merge(parser: ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", metavar="DIR", help="another results folder, with its .work")
     parser.add_argument("--results", metavar="DIR", default="results", help="takes the cells")
-    _json(parser)
+    add_json(parser)
 
 
 def _sync(parser: ArgumentParser) -> None:
-    _places(parser)
-    _storage(parser)
-    _json(parser)
+    add_places(parser)
+    add_storage(parser)
+    add_json(parser)
 
 
 def _ui(parser: ArgumentParser) -> None:
@@ -297,23 +164,23 @@ def _speed(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=whole(1), default=1, metavar="N", help="of the arithmetic (default 1)"
     )
-    _places(parser)
-    _json(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 def _doctor(parser: ArgumentParser) -> None:
-    _places(parser)
-    _json(parser)
+    add_places(parser)
+    add_json(parser)
 
 
 #: What adds a command's arguments to its parser.
 ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
-    "run": _run,
-    "plan": _plan,
+    "run": add_run,
+    "plan": add_plan,
     "list": _list,
     "leaderboard": _leaderboard,
     "evaluate": _evaluate,
-    "place": _place,
+    "place": add_place,
     "new": _new,
     "check": _check,
     "export": _export,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.campaign.campaign import Campaign
-from harness.campaign.entry import EntryWork
+from harness.campaign.cells import new_training
 from harness.campaign.events import Entry
-from harness.campaign.store import CellStore
 from harness.cell import Training
 from harness.engine.bench import Bench
 from harness.engine.embedder import Embedder
@@ -35,11 +34,8 @@ def retrained(campaign: Campaign, entry: Entry, record: Record, bench: Bench, fo
     Raises RequestError for a fold that the record does not have, BenchmarkError where the training ends otherwise.
     """
     run = first_run(record, fold)
-    work = EntryWork(
-        entry, CellStore(campaign.places.cells), campaign.studies, campaign.trunk.sha256,
-        campaign.threads, watcher=lambda event: None,
-    )  # fmt: skip
-    training = work.training(chosen_values(record, run), fold, run.seed)
+    values = chosen_values(record, run)
+    training = new_training(entry, campaign.trunk.sha256, campaign.threads, values, fold, run.seed)
     result, embedder = run_training(training, entry.method, bench)
     if embedder is None or result.status != "ok":
         raise BenchmarkError(

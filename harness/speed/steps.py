@@ -132,7 +132,9 @@ def _compiled(objective: Any, embeddings: Tensor, labels: Tensor) -> _Repeated |
     """The objective as torch.compile makes it; None where it cannot be taken whole."""
     torch.compiler.reset()
     try:
-        return _Repeated(torch.compile(objective, fullgraph=True), embeddings, labels).filled()
+        whole = _Repeated(torch.compile(objective, fullgraph=True), embeddings, labels)
+        whole()  # compiles, which `filled` would take for a slow step
+        return whole.filled()
     except RuntimeError:  # the base of what torch's compiler raises
         return None
 
