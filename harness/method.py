@@ -118,6 +118,13 @@ class Method:
             raise RequestError(
                 f"{self.title}: no published value for {', '.join(missing)}; trial 0 needs one of each"
             )
+        ranges = {**self.space, **({} if self.own is None else {"own.lr": self.own.lr})}
+        for name, distribution in ranges.items():
+            if not hasattr(distribution, "to_internal_repr"):
+                raise RequestError(
+                    f"{self.title}: the range of {name} is {distribution!r}; expected one of optuna.distributions, "
+                    "such as FloatDistribution(0.0, 1.0)"
+                )
         for name, distribution in self.space.items():
             if name in (LEARNING_RATE, OWN_LEARNING_RATE):
                 raise RequestError(

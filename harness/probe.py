@@ -6,12 +6,14 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.check_words import line_now
 from harness.engine.batches import BATCHES
 from harness.engine.embedder import Embedder
 from harness.method import Method, Task
@@ -75,8 +77,10 @@ class WaitsForNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     torch.compile(fullgraph=True) lets the first kind pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None) -> None:
+        """folder: of the method's file, whose lines are named."""
         super().__init__()  # type: ignore[no-untyped-call]
+        self.folder = folder
         self.seen: set[str] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
@@ -84,15 +88,21 @@ class WaitsForNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if "aten.index.Tensor" in str(function):  # so tagged whatever it is given; only a mask makes it wait
             masks = (i for i in arguments[1] if i is not None and i.dtype in (torch.bool, torch.uint8))
             if next(masks, None) is not None:
-                self.seen.add("x[mask]")
+                self._note("x[mask]")
         elif waits:
-            self.seen.add(WAITING.get(function.overloadpacket.__name__, function.overloadpacket.__name__))
+            self._note(WAITING.get(function.overloadpacket.__name__, function.overloadpacket.__name__))
         return function(*arguments, **(named or {}))
+
+    def _note(self, what: str) -> None:
+        self.seen.add(what + line_now(self.folder))
 
 
 #: How a student writes what torch calls otherwise.
 WAITING = {
-    "_local_scalar_dense": ".item(), or a tensor where Python wants a number (in an `if`, or as one position x[k])",
+    "_local_scalar_dense": (
+        ".item(), or a tensor where Python wants a number (in an `if`, as one position x[k], or in one_hot, which "
+        "looks at its labels on a CPU)"
+    ),
     "_unique2": "unique",
     "equal": "torch.equal",
 }

@@ -136,7 +136,8 @@ def test_a_build_that_fails_is_found() -> None:
     def build(task: object) -> nn.Module:
         raise KeyError("proxies")
 
-    assert check(Method("T", PAPER, build, "pair")) == ["build(task, **published) fails: KeyError: 'proxies'"]
+    (finding,) = check(Method("T", PAPER, build, "pair"))
+    assert finding.startswith("build(task, **published) fails: KeyError: 'proxies' (test_check.py, line ")
 
 
 def test_a_head_of_the_wrong_width_is_found() -> None:

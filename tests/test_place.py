@@ -63,6 +63,16 @@ def test_entries_of_another_digest_are_refused_before_any_training(
     assert not (results / ".work" / "cells").exists()
 
 
+def test_that_there_is_nothing_to_compare_with_is_said_first(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--results", str(tmp_path / "results"), "--cache", str(recorded / "cache")]
+    assert main(["place", "contrastive", *RUN, *places]) == 0
+    out, err = capsys.readouterr()
+    assert err.index("has no complete entry of smoke") < err.index("at most")
+    assert "no other complete entry to compare with here" in out
+
+
 # -- submissions -------------------------------------------------------------------------------------------------------
 
 

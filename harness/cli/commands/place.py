@@ -11,7 +11,7 @@ from typing import Any
 from harness.campaign.campaign import Campaign
 from harness.cli.boards import board_text, width_of
 from harness.cli.commands.run import exit_code, settle_writable, work_off
-from harness.cli.main import show
+from harness.cli.main import say, show
 from harness.errors import RequestError
 from harness.publish.rows import Board, read_boards
 from harness.record import Record, read_records
@@ -40,18 +40,28 @@ def main(request: argparse.Namespace) -> int:
 
 
 def _demand_one_board(campaign: Campaign) -> None:
-    """Raises RequestError, before any training, where the recorded entries were made under other conditions."""
+    """Raises RequestError, before any training, where the recorded entries were made under other conditions.
+
+    Where there are none, says so: hours of training would end with nothing to compare with.
+    """
     entry = campaign.entries()[0]
     here = (entry.protocol_digest, entry.split, entry.content)
+    others = 0
     for path, record in read_records(campaign.places.results):
         if (record.protocol, record.dataset) != (entry.protocol.slug, entry.dataset_slug):
             continue
+        others += record.method != entry.method.name and record.status == "complete"
         if (record.protocol_digest, record.split, record.content) != here:
             raise RequestError(
                 f"{path}: {record.method} was recorded under another protocol digest, split or set of images than "
                 f"this run has, so the two cannot be compared; run {record.method} again, or name another place "
                 "with --results"
             )
+    if not others:
+        say(
+            f"{campaign.places.results} has no complete entry of {entry.protocol.slug}/{entry.dataset_slug} to compare "
+            "with; run some there, or name a folder that has them with --results"
+        )
 
 
 def _verdicts(board: Board, record: Record) -> Iterator[dict[str, Any]]:
