@@ -155,6 +155,18 @@ def test_a_killed_command_goes_on_to_the_same_numbers(
     assert place.numbers() == whole.numbers
 
 
+def test_workers_do_not_hear_an_interrupt_before_they_have_begun(whole: Whole, tmp_path: Path) -> None:
+    """A terminal's Ctrl-C reaches them while they import, too; it is the driver's business."""
+    place = dataclasses.replace(whole.place, results=tmp_path)
+    process = place.start()
+    wait_for(process, lambda: workers(process))
+    for worker in workers(process):
+        worker.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and "Traceback" not in said and "lost" not in said, said
+    assert place.numbers() == whole.numbers
+
+
 def test_a_diary_of_a_killed_command_is_whole_in_the_end(whole: Whole, tmp_path: Path) -> None:
     """One run of MLflow a study, trial and repetition, however often the command that told it was killed."""
     place = dataclasses.replace(whole.place, results=tmp_path, tracker="mlflow")
@@ -195,13 +207,17 @@ def wait_for(process: subprocess.Popen[str], condition: Any) -> None:
     assert process.poll() is None, "there is nothing left to strike"
 
 
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
 def strike(kind: str, process: subprocess.Popen[str]) -> bool:
     """One blow to a running command; returns when it has ended as such a blow should end it. False: it came
     between two jobs, or when all work was done."""
     children = psutil.Process(process.pid).children(recursive=True)
     if kind == "kill a worker":
-        worker = next(child for child in children if "spawn_main" in " ".join(child.cmdline()))
-        os.kill(worker.pid, signal.SIGKILL)
+        workers(process)[0].kill()
         said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         if "a cell was lost with its worker" not in said:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from harness.publish import draw
 from harness.record import write_record
@@ -107,8 +107,8 @@ def test_an_entry_opens_from_its_board_and_leads_back(page: Page, site: Path) ->
     page.get_by_role("link", name="NCA", exact=True).first.click()
     assert page.get_by_role("heading", level=1).inner_text() == "NCA"
     assert page.get_by_text("python run_benchmark.py --methods nca --dataset glyphs").is_visible()
-    assert page.locator("#runs tbody tr").count() == 25
-    assert page.get_by_role("img").count() == 4
+    expect(page.locator("#runs tbody tr")).to_have_count(25)
+    expect(page.get_by_role("img")).to_have_count(4)
     page.get_by_text("All trials of search 1").click()
     assert page.get_by_text("chosen", exact=True).is_visible()
     page.get_by_role("link", name="Glyphs under").click()

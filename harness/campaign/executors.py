@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Protocol as Interface
@@ -83,7 +85,8 @@ class ProcessExecutor:
             if self._pool is None:
                 self._pool = self._start()
             try:
-                return self._pool.submit(_perform, job)
+                with _interrupts_held():
+                    return self._pool.submit(_perform, job)
             except BrokenProcessPool:
                 self._pool = None
         raise BenchmarkError(
@@ -112,6 +115,16 @@ class ProcessExecutor:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None
         self._hang_up()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits for the end. A worker started meanwhile inherits that: none is interrupted before `_begin`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _place: Workplace
