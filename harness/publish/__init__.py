@@ -14,13 +14,14 @@ from harness.files import replace_file
 from harness.publish.markdown import leaderboard
 from harness.publish.papers import read_all
 from harness.publish.readme import refreshed
+from harness.publish.report import report
 from harness.publish.reported import read_reported
 from harness.publish.rows import Board, read_boards
 from harness.publish.shown import same_picture
 from harness.publish.site import site_pages
 from harness.thumbnails import Pixels
 
-PAGE = "LEADERBOARD.md"
+PAGE, REPORT = "LEADERBOARD.md", "REPORT.md"
 SITE = "site"
 
 #: Pictures of what a board shows, by `harness.thumbnails.picture_id`.
@@ -28,7 +29,7 @@ Pictures = Callable[[Board], Mapping[str, Pixels]]
 
 
 def draw(results: Path, readme: Path | None = None) -> list[Path]:
-    """Write `LEADERBOARD.md` and `site/` under `results`, and remove what no record asks for any more.
+    """Write `LEADERBOARD.md`, `REPORT.md` and `site/` under `results`, and remove what no record asks for any more.
 
     readme: a page whose marked boards are drawn anew too (`harness.publish.readme`).
     `site/` belongs to this function alone: any other file in it is removed. Returns every generated file.
@@ -82,9 +83,16 @@ def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     boards = read_boards(results)
     pages = _site(results, boards, results / SITE)
     pages[results / PAGE] = leaderboard(boards, read_reported(results)).encode()
+    pages[results / REPORT] = report(boards, _findings(results, boards)).encode()
     if readme is not None and readme.is_file():
         pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards).encode()
     return dict(sorted(pages.items()))
+
+
+def _findings(results: Path, boards: Sequence[Board]) -> dict[str, str]:
+    """What somebody found out about a board, by its slug: `findings/<protocol>/<dataset>.md` under the results."""
+    files = {board.slug: results / "findings" / f"{board.slug}.md" for board in boards}
+    return {slug: file.read_text(encoding="utf-8") for slug, file in files.items() if file.is_file()}
 
 
 def _site(results: Path, boards: Sequence[Board], site: Path) -> dict[Path, bytes]:

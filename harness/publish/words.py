@@ -71,9 +71,11 @@ def setting(value: Any) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 search`, `3 searches`."""
+    """`1 search`, `3 searches`, `3 entries`."""
     if count == 1:
         return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count} {noun[:-1]}ies"
     return f"{count} {noun}es" if noun.endswith(("s", "ch", "x")) else f"{count} {noun}s"
 
 
