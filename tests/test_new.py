@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,39 +78,50 @@ def test_the_template_names_files_that_are_there() -> None:
     ast.parse(text)
 
 
-def install(site: Path) -> None:
-    """A package as pip leaves it: a module, and what its distribution says of itself."""
-    package, facts = site / "their_losses", site / "their_losses-1.0.dist-info"
-    package.mkdir()
-    facts.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "squeeze.py").write_text(TEMPLATE.read_text().replace("New loss", "Squeeze"))
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: their-losses\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[dml_benchmark.methods]\nsqueeze = their_losses.squeeze\n")
+def project() -> str:
+    """A package's pyproject.toml with the lines that CONTRIBUTING.md tells its author to write."""
+    (lines,) = re.findall(r"```toml\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    return f'[project]\nname = "my-package"\nversion = "1.0"\n\n{lines}'
 
 
-def test_methods_of_an_installed_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert "squeeze" in method_names()
-    assert (load_method("squeeze").title, load_method("squeeze").name) == ("Squeeze", "squeeze")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip has installed a package with a method, as CONTRIBUTING.md says; without a network."""
+    source, site = tmp_path_factory.mktemp("my-package"), tmp_path_factory.mktemp("site")
+    (source / "my_package").mkdir()
+    (source / "pyproject.toml").write_text(project())
+    (source / "my_package" / "__init__.py").write_text("")
+    (source / "my_package" / "my_loss.py").write_text(TEMPLATE.read_text().replace("New loss", "Squeeze"))
+    alone = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site), str(source)]
+    pip = [sys.executable, "-m", "pip", "install"]
+    if importlib.util.find_spec("pip") is None:  # an environment that uv has made
+        pip = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+    done = subprocess.run([*pip, *alone], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return site
 
 
-def test_the_command_runs_methods_of_an_installed_package(tmp_path: Path) -> None:
+def test_methods_of_an_installed_package_are_found(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    assert "my_loss" in method_names()
+    assert (load_method("my_loss").title, load_method("my_loss").name) == ("Squeeze", "my_loss")
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "expected"),
+    [
+        (["list", "methods"], "name", {"my_loss", "ms"}),
+        (["plan", "--methods", "my_loss,ms", "--protocol", "smoke"], "method", {"my_loss", "ms"}),
+    ],
+)
+def test_the_command_knows_methods_of_an_installed_package(
+    site: Path, tmp_path: Path, words: list[str], key: str, expected: set[str]
+) -> None:
     """In a process of its own, as a user's: `plan` resolves every name and trains nothing."""
-    install(tmp_path)
-    line = [
-        sys.executable,
-        "run_benchmark.py",
-        "plan",
-        "--methods",
-        "squeeze,ms",
-        "--protocol",
-        "smoke",
-        "--json",
-    ]
+    places = ["--results", str(tmp_path / "results")] if words[0] == "plan" else []
     done = subprocess.run(
-        [*line, "--results", str(tmp_path / "results")],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True,
+        [sys.executable, "run_benchmark.py", *words, "--json", *places],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert [entry["method"] for entry in json.loads(done.stdout)["entries"]] == ["squeeze", "ms"]
+    told = json.loads(done.stdout)
+    assert expected <= {entry[key] for entry in (told["entries"] if words[0] == "plan" else told)}
