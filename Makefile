@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test test-lowest lint coverage mutants leaderboard calibrate chaos soak fuzz clean
+.PHONY: benchmark test test-lowest lint coverage mutants leaderboard calibrate agree chaos soak fuzz clean
 
 benchmark: $(VENV)/run
 	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
@@ -39,6 +39,10 @@ leaderboard: $(VENV)/run
 # The statistics' error rates by simulation, in full (their short forms are in the tests), and a method against itself.
 calibrate: $(VENV)/dev
 	$(BIN)/pytest tests/calibration.py tests/a_a.py -s
+
+# Trainings here beside the same ones written with pytorch-metric-learning alone: scores, and ratios of time.
+agree: $(VENV)/dev
+	$(BIN)/pytest tests/agree.py -s
 
 # Campaigns killed, starved and damaged at random moments (its short form is in the tests); about an hour on two cores.
 chaos: $(VENV)/dev
