@@ -199,6 +199,26 @@ def test_a_record_of_other_code_is_not_exported(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_strangers_record_runs_no_plugin_that_nobody_named(
+    exported: tuple[Path, Path], tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin, ran = tmp_path / "theirs.py", tmp_path / "ran"
+    plugin.write_text(f"open({str(ran)!r}, 'w').close()\n")
+    path = record_of(exported[0])
+    command = f"python run_benchmark.py --methods theirs --dataset glyphs --plugin {plugin}"
+    changed = json.loads(path.read_text()) | {"key": "0" * 64, "command": command}
+    other = tmp_path / "results" / path.relative_to(exported[0])
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps(changed))
+    places = ["--results", str(tmp_path / "results"), "--cache", str(cache)]
+    words = ["export", entry_of(tmp_path / "results"), "--to", str(tmp_path / "x"), *places]
+    assert main(words) == 2
+    assert f"its method is a plugin, {plugin}" in capsys.readouterr().err and not ran.exists()
+    # Named, it runs: here it holds no method.
+    assert main([*words, "--plugin", str(plugin)]) == 2
+    assert "expected a value METHOD" in capsys.readouterr().err and ran.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -173,8 +173,14 @@ def _folder(to: str) -> Path:
 
 def _settled(request: argparse.Namespace, settings: Settings, record: Record) -> Settled:
     """The record's own command line, settled here. Raises RequestError where it would make another entry."""
-    line = _line(settings, record)
+    own = _own_line(settings, record)
+    line = own or record.command
     parsed = parse(shlex.split(line)[2:])
+    if own is None and parsed.plugin and not request.plugin:
+        raise RequestError(
+            f"export {request.entry}: its method is a plugin, {' '.join(map(str, parsed.plugin))}, and was not run "
+            "here; a record's word is no reason to run a file's code: read the file, then name it with --plugin FILE"
+        )
     parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
     parsed.device, parsed.command = request.device or record.environment.get("device"), request.command
     # A record names no place outside the folder that it was made in; what is another thing has another key.
@@ -200,12 +206,10 @@ def _found(weights: str, settings: Settings) -> str:
     return next((str(file) for file in places if file.is_file()), weights)
 
 
-def _line(settings: Settings, record: Record) -> str:
-    """The line with this machine's paths where the entry was run here, else the record's."""
+def _own_line(settings: Settings, record: Record) -> str | None:
+    """The line that ran the entry here, with this machine's paths; None where it was run elsewhere."""
     file = Places(settings.results).commands / f"{record.key[:24]}.json"
-    if file.is_file():
-        return str(json.loads(file.read_bytes())["command"])
-    return record.command
+    return str(json.loads(file.read_bytes())["command"]) if file.is_file() else None
 
 
 def _pixels(images: ImageSet, config: dict[str, Any]) -> Tensor:
