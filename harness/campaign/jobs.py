@@ -157,13 +157,4 @@ def _join(job: JoinJob, store: CellStore, bench: Bench) -> MeasurementResult:
 
 def _keep(store: CellStore, cell: Training | Measurement, result: CellResult) -> CellResult:
     store.put(cell, result)
-    if isinstance(result, TrainingResult):
-        return result
-    return MeasurementResult(
-        status=result.status,
-        metrics=result.metrics,
-        queries=result.queries,
-        excluded=result.excluded,
-        seconds=result.seconds,
-        error=result.error,
-    )
+    return result if isinstance(result, TrainingResult) else replace(result, arrays={})

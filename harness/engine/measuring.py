@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn.functional import normalize
 from harness.cell import MeasurementResult
 from harness.engine.bench import Bench, Role, TestRoles
 from harness.engine.embedder import Embedder
+from harness.engine.threads import arithmetic_threads
 from harness.half_sets import half_set_recall
 from harness.metrics import score, unit
 from harness.splits import class_groups
@@ -29,37 +31,21 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 def measure(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementResult:
     """Score an embedder on the test classes and keep its embeddings, float32, as the network gives them."""
     started = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(bench.threads)
-    try:
+    with arithmetic_threads(bench.threads):
         queries = embed(embedder, bench, test.queries)
         gallery = None if test.gallery is None else embed(embedder, bench, test.gallery)
         return _score(queries, gallery, test, started)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def measure_joined(parts: Sequence[Arrays], test: TestRoles, threads: int) -> MeasurementResult:
     """Score the joined embedding: each part normalised, concatenated, and normalised again by the metric."""
     started = time.perf_counter()
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with arithmetic_threads(threads):
         queries = _join([part["embeddings"] for part in parts])
         gallery = None if test.gallery is None else _join([part["gallery_embeddings"] for part in parts])
         result = _score(queries, gallery, test, started)
-    finally:
-        torch.set_num_threads(before)
     # The parts hold the embeddings already; the joined ones would only double the disk.
-    arrays = {k: v for k, v in result.arrays.items() if not k.endswith("embeddings")}
-    return MeasurementResult(
-        status=result.status,
-        metrics=result.metrics,
-        queries=result.queries,
-        excluded=result.excluded,
-        seconds=result.seconds,
-        arrays=arrays,
-    )
+    return replace(result, arrays={k: v for k, v in result.arrays.items() if not k.endswith("embeddings")})
 
 
 def embed(embedder: Embedder, bench: Bench, role: Role) -> Tensor:

@@ -22,6 +22,7 @@ from harness.engine.embedder import Embedder
 from harness.engine.inputs import Inputs
 from harness.engine.optimizer import build_optimizer
 from harness.engine.parts import Fold, build_embedder, build_objective, fold_of, images_per_class
+from harness.engine.threads import arithmetic_threads
 from harness.errors import BenchmarkError
 from harness.method import Method
 from harness.metrics import score
@@ -58,17 +59,13 @@ def run_training(
     look: called after each validation; may do nothing.
     """
     started = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(cell.threads)
     try:
-        with torch.random.fork_rng(devices=_cuda_devices(bench.device)):
+        with arithmetic_threads(cell.threads), torch.random.fork_rng(devices=_cuda_devices(bench.device)):
             progress, embedder = _train(cell, method, bench, look)
     except Exception as error:
         if machines_fault(error):
             raise
         return _failure(error, bench, time.perf_counter() - started), None
-    finally:
-        torch.set_num_threads(threads)
     return _result(progress, bench, time.perf_counter() - started), embedder
 
 

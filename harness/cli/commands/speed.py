@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from tabulate import tabulate
 
 from harness.backbones import load_backbone
@@ -24,6 +23,7 @@ from harness.dataset import Dataset
 from harness.discovery import load_method, load_protocol, select_methods
 from harness.engine.bench import Bench, Role
 from harness.engine.inputs import open_store
+from harness.engine.threads import arithmetic_threads
 from harness.errors import RequestError
 from harness.method import Method
 from harness.protocol import Protocol
@@ -79,14 +79,10 @@ def main(request: argparse.Namespace) -> int:
         "rounds": request.rounds,
         "compared_with_pytorch_metric_learning": find_spec(OTHER) is not None,
     }
-    threads = torch.get_num_threads()
-    torch.set_num_threads(request.threads)
-    try:
+    with arithmetic_threads(request.threads):
         for name in request.what or sections:
             say(f"measuring: {name}")
             value[name] = sections[name]()
-    finally:
-        torch.set_num_threads(threads)
     show(value, _text(value), request.json)
     return 0
 
