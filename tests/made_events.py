@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optuna.distributions import FloatDistribution
+from torch import nn
 
 from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, RepetitionDone, TrialDone
 from harness.cell import Measurement, MeasurementResult, Training, TrainingResult
-from harness.method import Method, Paper
+from harness.method import Method, Paper, Task
 from harness.protocol import Protocol
 from harness.record import Record, Run
 from tests.made_records import FOLDS, made
@@ -39,7 +40,7 @@ def made_entry(record: Record) -> Entry:
         method=Method(
             title=record.method_title,
             paper=Paper("A. Author", f"On {record.method}", "CVPR", 2019, "https://x.org"),
-            build=None,
+            build=None if record.method_kind == "floor" else objective,
             kind=record.method_kind,
             space={name: ranges[name] for name in record.published},
             published=record.published,
@@ -55,6 +56,11 @@ def made_entry(record: Record) -> Entry:
         development=(record.development.classes, record.development.images),
         test=(record.test.classes, record.test.images), command=record.command,
     )  # fmt: skip
+
+
+def objective(task: Task, *, alpha: float = 1.0, margin: float = 0.0) -> nn.Module:
+    """Made methods search, and train nothing."""
+    raise AssertionError("nothing is trained here")
 
 
 def trial_events(entry: Entry, record: Record) -> Iterator[TrialDone]:

@@ -237,8 +237,8 @@ def test_a_record_that_changed_is_shown_as_it_is_now(place: Path) -> None:
 def test_several_searches_are_told_apart(place: Path) -> None:
     keep_diary(place, made_events("ms", searches=2))
     runs = runs_in(place)
-    assert named(runs, "ms · search 1 · trial 005").data.tags["dml.search"] == "1"
-    assert {"search0/best_map_at_r", "search1/best_map_at_r"} <= named(runs, "ms").data.metrics.keys()
+    assert named(runs, "ms · search 2 · trial 005").data.tags["dml.search"] == "2"
+    assert {"search1/best_map_at_r", "search2/best_map_at_r"} <= named(runs, "ms").data.metrics.keys()
 
 
 def test_a_diverged_trial_says_why(place: Path) -> None:

@@ -164,7 +164,7 @@ class EntryWork:
             if chosen is None:
                 ended: list[TrialDone | Finalist] = [*trials, *outcome.finalists[s]]
                 error = next((r.error for t in ended for _, r in t.trainings if r.error), "")
-                raise Unfinished("failed", f"no trial of search {s} gave a score: {error}")
+                raise Unfinished("failed", f"no trial of search {s + 1} gave a score: {error}")
             choices.append((s, trials[chosen].values))
         plan = []
         for seed in range(1, protocol.repetitions + 1):

@@ -100,7 +100,15 @@ class EntryDone:
     arrays: Mapping[str, Any]
 
 
-Event = EntryStarted | CellDone | TrialDone | RepetitionDone | EntryDone
+@dataclass(frozen=True)
+class EntryDrawn:
+    """The entry's page on the site is drawn. `page` is that page, whole in one HTML file."""
+
+    entry: Entry
+    page: str
+
+
+Event = EntryStarted | CellDone | TrialDone | RepetitionDone | EntryDone | EntryDrawn
 
 
 class Watcher(Interface):

@@ -3,7 +3,8 @@
 The words: an event (harness.campaign.events) becomes a `Page`, which is one run of MLflow as it should be; the `Ledger`
 makes the tracker hold that run exactly once; `MlflowDiary` does this on a thread of its own, so that a tracker which
 fails, hangs or is absent never fails or delays a cell. Only `ledger` imports mlflow, when the first page is written,
-and `models`, which keeps an exported embedder: importing this package is quick.
+with `inputs` and `machine`, which it needs, and `models`, which keeps an exported embedder: importing this package is
+quick.
 """
 
 from harness.campaign.tracking.diary import MlflowDiary

@@ -41,7 +41,7 @@ def run_rows(record: Record) -> Iterable[dict[str, Any]]:
         for run in runs:
             yield {
                 "values": values,
-                "search": run.search,
+                "search": None if run.search is None else run.search + 1,
                 "seed": run.seed,
                 "fold": run.fold,
                 **run.metrics,
@@ -56,7 +56,7 @@ def trial_rows(record: Record) -> Iterable[dict[str, Any]]:
     for number, search in enumerate(record.searches):
         for trial, found in enumerate(search.trials):
             yield {
-                "search": number,
+                "search": number + 1,
                 "trial": trial,
                 "chosen": trial == search.chosen,
                 "status": found.status,

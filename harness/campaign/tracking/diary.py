@@ -6,21 +6,34 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.addresses import without_password
-from harness.campaign.events import Entry, EntryDone, EntryStarted, Event, RepetitionDone, TrialDone
+from harness.campaign.events import (
+    CellDone,
+    Entry,
+    EntryDone,
+    EntryDrawn,
+    EntryStarted,
+    Event,
+    RepetitionDone,
+    TrialDone,
+)
 from harness.campaign.tracking.pages import Page, RefusedError, repetition_page, trial_page
 from harness.campaign.tracking.study import source_tags, study_page
 
 if TYPE_CHECKING:
     from harness.campaign.tracking.ledger import Ledger
+    from harness.campaign.tracking.machine import Machine
 
 #: Seconds between two attempts at a tracker that fails: the first pause, and the longest.
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
 #: Seconds between two attempts, and seconds of them, at the end of a campaign whose tracker was failing.
 LAST_PAUSE, LAST_PATIENCE = 0.2, 3.0
+#: Seconds between two looks at the machine.
+LOOK = 10.0
 
 Job = Callable[["Ledger"], None]
 
@@ -49,6 +62,10 @@ class MlflowDiary:
         self._patience = patience
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._unfinished: dict[str, Entry] = {}
+        # Of these, what this session works on: a cell of theirs has ended.
+        self._under_way: dict[str, Entry] = {}
+        self._machine: Machine | None = None
+        self._looked = time.monotonic()
         self._ledger: Ledger | None = None
         self._closing = threading.Event()
         self._given_up = threading.Event()
@@ -77,13 +94,19 @@ class MlflowDiary:
         if isinstance(event, EntryStarted):
             self._unfinished[event.entry.key] = event.entry
             self._ask(lambda ledger: ledger.open(event.entry))
+        elif isinstance(event, CellDone):
+            if event.fresh:
+                self._under_way[event.entry.key] = event.entry
         elif isinstance(event, TrialDone):
             self._write(event.entry, trial_page(event))
         elif isinstance(event, RepetitionDone):
             self._write(event.entry, repetition_page(event))
         elif isinstance(event, EntryDone):
             self._unfinished.pop(event.entry.key, None)
+            self._under_way.pop(event.entry.key, None)
             self._ask(lambda ledger: ledger.write(event.entry, study_page(event)))
+        elif isinstance(event, EntryDrawn):
+            self._ask(lambda ledger: ledger.show(event.entry, event.page))
 
     def _write(self, entry: Entry, page: Page) -> None:
         self._ask(lambda ledger: ledger.write(entry, page))
@@ -128,7 +151,7 @@ class MlflowDiary:
     def _work(self) -> None:
         pause = PAUSE
         while not self._given_up.is_set():
-            job = self._jobs.get()
+            job = self._next()
             if job is None:
                 if self._jobs.empty():
                     return
@@ -138,6 +161,37 @@ class MlflowDiary:
             else:
                 self._rest(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _next(self) -> Job | None:
+        """The next job, waited for; while the campaign goes on, the machine is looked at in between."""
+        while not self._closing.is_set() and not self.failing:
+            wait = self._looked + LOOK - time.monotonic()
+            if wait <= 0:
+                self._look()
+                continue
+            with suppress(queue.Empty):
+                return self._jobs.get(timeout=wait)
+        return self._jobs.get()
+
+    def _look(self) -> None:
+        """Look at the machine, and note what it does on the runs of the entries that are under way.
+
+        What cannot be noted is dropped: the next minute has values of its own.
+        """
+        self._looked = time.monotonic()
+        under_way = list(self._under_way.values())
+        if self._ledger is None or not under_way:
+            return
+        try:
+            if self._machine is None:
+                from harness.campaign.tracking.machine import Machine
+
+                self._machine = Machine()
+            if values := self._machine.sample():
+                for entry in under_way:
+                    self._ledger.note_machine(entry, values)
+        except Exception:  # no value of the results is lost by it
+            self._ledger.forget()
 
     def _rest(self, pause: float) -> None:
         """Wait before the next attempt, less long once the campaign has ended."""

@@ -36,9 +36,9 @@ def search_figure(record: Record) -> Figure:
         scores = [trial.score for trial in search.trials]
         seen = [(trial, 100 * score) for trial, score in enumerate(scores) if score is not None]
         trials, values = [trial for trial, _ in seen], [score for _, score in seen]
-        axes.scatter(trials, values, color=colour, s=22, alpha=0.7, label=f"search {number}: trials")
+        axes.scatter(trials, values, color=colour, s=22, alpha=0.7, label=f"search {number + 1}: trials")
         best = 100 * incumbent_curve(scores)
-        axes.step(range(len(best)), best, where="post", color=colour, label=f"search {number}: best so far")
+        axes.step(range(len(best)), best, where="post", color=colour, label=f"search {number + 1}: best so far")
         if search.chosen is not None and (score := scores[search.chosen]) is not None:
             axes.scatter(
                 [search.chosen], [100 * score], s=120, facecolors="none", edgecolors=colour, linewidths=1.8

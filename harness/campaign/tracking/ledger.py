@@ -1,4 +1,4 @@
-"""The ledger: makes a tracker hold each page exactly once. Beside it only `models` imports mlflow.
+"""The ledger: makes a tracker hold each page exactly once. It and three files beside it import mlflow.
 
 Runs are found by their tag `dml.key` before they are made, and what they hold is compared, not logged again: writing
 the same pages twice, from two sessions or after a crash in between, leaves the same runs.
@@ -6,6 +6,7 @@ the same pages twice, from two sessions or after a crash in between, leaves the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -25,7 +26,7 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag  # noqa: E402
+from mlflow.entities import Experiment, Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking.client import MlflowClient  # noqa: E402
 
@@ -33,6 +34,7 @@ from harness.campaign.events import Entry  # noqa: E402
 from harness.campaign.tracking.attachments import attach  # noqa: E402
 from harness.campaign.tracking.database import make_database, quiet  # noqa: E402
 from harness.campaign.tracking.experiment import experiment_name, experiment_tags  # noqa: E402
+from harness.campaign.tracking.inputs import dataset_inputs  # noqa: E402
 from harness.campaign.tracking.pages import (  # noqa: E402
     ENTRY,
     KEY,
@@ -43,13 +45,14 @@ from harness.campaign.tracking.pages import (  # noqa: E402
     RefusedError,
     entry_tags,
 )
+from harness.campaign.tracking.views import DRAWN, links, noted, view_tags  # noqa: E402
 
 PARENT = "mlflow.parentRunId"
+#: Digest of the entry's page on the site that is attached to its parent run.
+DRAWN_TAG = "dml.page"
 #: MLflow takes 1,000 things in one call, of which our tags and params are fewer than 200, and 100 params.
 METRICS_AT_ONCE = 800
 PARAMS_AT_ONCE = 100
-#: Digits of the split's hash that tell datasets apart; MLflow would take 36, and shows them all in every row.
-DIGEST_LENGTH = 8
 
 Item = TypeVar("Item")
 
@@ -76,7 +79,7 @@ class Ledger:
         self._artifacts = artifacts
         self._source = source
         self._latest = 0
-        self._experiments: dict[str, str] = {}
+        self._experiments: dict[str, str] = {}  # by the entry's key
         self._runs: dict[str, dict[str, Known]] = {}
         with quiet():
             make_database(uri, open_once)
@@ -98,6 +101,23 @@ class Ledger:
         """Id of the entry's parent run, which is made where there is none."""
         return self._parent(entry).id
 
+    def show(self, entry: Entry, page: str) -> None:
+        """Attach the entry's page of the site to its parent run, whose note then links to it."""
+        run = self._client.get_run(self._parent(entry).id)
+        digest = hashlib.sha256(page.encode()).hexdigest()[:16]
+        if run.data.tags.get(DRAWN_TAG) == digest:
+            return
+        self._client.log_text(run.info.run_id, page, DRAWN)
+        note = noted(run.data.tags.get(NOTE, ""), links(entry, run.info.experiment_id, run.info.run_id))
+        self._client.log_batch(run.info.run_id, tags=[RunTag(NOTE, note), RunTag(DRAWN_TAG, digest)])
+
+    def note_machine(self, entry: Entry, values: Mapping[str, float]) -> None:
+        """Note what the machine does now on the entry's parent run; the steps are the run's minutes."""
+        run = self._client.get_run(self._parent(entry).id)
+        now = milliseconds(time.time())
+        minute = (now - run.info.start_time) // 60_000
+        self._client.log_batch(run.info.run_id, [Metric(name, v, now, minute) for name, v in values.items()])
+
     def leave(self, entry: Entry) -> None:
         """Close the parent run of an entry that is not done."""
         parent = self._parent(entry)
@@ -114,7 +134,7 @@ class Ledger:
         try:
             run = self._client.get_run(known.id) if known else self._create(entry, page)
             self._describe(run, entry, page)
-            self._record(run, page, digest)
+            self._record(run, entry, page, digest)
             # A parent is under way from its first cell to now; other runs take as long as their cells took.
             end = time.time() if page.key == entry.key else run.info.start_time / 1000 + page.seconds
             self._client.set_terminated(run.info.run_id, page.status, milliseconds(end))
@@ -154,20 +174,20 @@ class Ledger:
         self._known(entry)[key] = known
 
     def _experiment(self, entry: Entry) -> str:
-        """Id of the experiment of the entry's dataset and protocol, made and described when it is not there."""
-        name = experiment_name(entry)
-        if name not in self._experiments:
+        """Id of the experiment of the entry's dataset and protocol, made where there is none, with its views."""
+        if entry.key not in self._experiments:
+            name = experiment_name(entry)
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 found = self._make_experiment(name)
             elif found.lifecycle_stage == "deleted":
                 # Its name stays taken, so new runs can only go into the old experiment.
                 self._client.restore_experiment(found.experiment_id)
-            for tag, value in experiment_tags(entry).items():
+            for tag, value in {**experiment_tags(entry), **view_tags(entry)}.items():
                 if found.tags.get(tag) != value:
                     self._client.set_experiment_tag(found.experiment_id, tag, value)
-            self._experiments[name] = found.experiment_id
-        return self._experiments[name]
+            self._experiments[entry.key] = found.experiment_id
+        return self._experiments[entry.key]
 
     def _make_experiment(self, name: str) -> Experiment:
         place = None
@@ -184,10 +204,9 @@ class Ledger:
 
     def _parent(self, entry: Entry) -> Known:
         if entry.key not in self._known(entry):
-            tags = {
-                **entry_tags(entry, "study", "running"),
-                NOTE: f"Not done yet. The command:\n\n    {entry.command}",
-            }
+            note = f"Not done yet. The command:\n\n    {entry.command}"
+            note = noted(note, links(entry, self._experiment(entry), None))
+            tags = {**entry_tags(entry, "study", "running"), NOTE: note}
             run = self._create(entry, Page(entry.key, entry.method.name, tags))
             self._keep(entry, entry.key, Known(run.info.run_id, "", "RUNNING"))
         return self._known(entry)[entry.key]
@@ -215,9 +234,12 @@ class Ledger:
         listed = json.dumps([{"path": path, "type": "table"} for path in tables])
         self._client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", listed)
 
-    def _record(self, run: Run, page: Page, digest: str) -> None:
+    def _record(self, run: Run, entry: Entry, page: Page, digest: str) -> None:
         """Params, metrics and tags that the run does not have yet; the tag `dml.written` with the last of them."""
         tags = dict(page.tags)
+        if page.key == entry.key:
+            drawn = run.info.run_id if DRAWN_TAG in run.data.tags else None
+            tags[NOTE] = noted(tags[NOTE], links(entry, run.info.experiment_id, drawn))
         changed = [k for k, v in page.params.items() if run.data.params.get(k, v) != v]
         if changed:
             tags["dml.conflict"] = (
@@ -245,26 +267,6 @@ class Ledger:
             )
         }
         return [point for point in points if held.get((point[0], point[2])) != point[1]]
-
-
-def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
-    """The dataset in each of its roles; MLflow keeps one context a name, so each role has its own."""
-    sizes = {"test": entry.test}
-    return [
-        DatasetInput(
-            Dataset(
-                name=f"{entry.dataset_slug} {context}",
-                digest=entry.split[:DIGEST_LENGTH],
-                source_type="local",
-                source=json.dumps({"dataset": entry.dataset, "split": entry.split}),
-                profile=json.dumps(
-                    dict(zip(("classes", "images"), sizes.get(context, entry.development), strict=True))
-                ),
-            ),
-            [InputTag("mlflow.data.context", context)],
-        )
-        for context in contexts
-    ]
 
 
 def open_once(uri: str) -> None:

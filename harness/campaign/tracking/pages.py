@@ -1,4 +1,7 @@
-"""Pages: what an event says, as one run of MLflow. Values only; no tracker here."""
+"""Pages: what an event says, as one run of MLflow. Values only; no tracker here.
+
+Searches count from 1 in all that is shown, as on the terminal and the site; trials from 0, the published values.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ class Page:
 
 def trial_page(event: TrialDone) -> Page:
     """A setting of the search, with the learning curves of its folds and the score that the search was told."""
-    entry, search = event.entry, f"search {event.search} · " if event.entry.protocol.searches > 1 else ""
+    entry, search = event.entry, f"search {event.search + 1} · " if event.entry.protocol.searches > 1 else ""
     means = fold_means(result.validation for _, result in event.trainings if result.status == "ok")
     if event.score is not None:
         means[entry.protocol.selection] = event.score
@@ -80,7 +83,7 @@ def trial_page(event: TrialDone) -> Page:
         tags={
             **entry_tags(entry, "trial", event.status),
             **training_tags(event.trainings),
-            "dml.search": str(event.search),
+            "dml.search": str(event.search + 1),
             "dml.trial": str(event.number),
             "dml.seed": "0",
         },
@@ -115,7 +118,7 @@ def repetition_page(event: RepetitionDone) -> Page:
             **training_tags(event.trainings),
             "dml.values": event.kind,
             "dml.seed": str(event.seed),
-            **({} if event.search is None else {"dml.search": str(event.search)}),
+            **({} if event.search is None else {"dml.search": str(event.search + 1)}),
         },
         params=texts(event.values),
         points=finite(points),

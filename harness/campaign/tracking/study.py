@@ -96,7 +96,7 @@ def search_points(entry: Entry, record: Record) -> list[Point]:
     selection = entry.protocol.selection
     points: list[Point] = []
     for number, search in enumerate(record.searches):
-        name = f"search{number}/" if len(record.searches) > 1 else "search/"
+        name = f"search{number + 1}/" if len(record.searches) > 1 else "search/"
         best = incumbent_curve([trial.score for trial in search.trials])
         points += [(f"{name}best_{selection}", float(score), trial) for trial, score in enumerate(best)]
     trials = [trial for search in record.searches for trial in search.trials]
@@ -153,7 +153,7 @@ def note(record: Record, stages: Sequence[Stage]) -> str:
     ]
     if record.caveat:
         lines[1:1] = ["", f"> {record.caveat}"]
-    return "\n".join(lines)[:7900]
+    return "\n".join(lines)[:7400]  # the line of links above it has its share of MLflow's 8,000
 
 
 def paper_link(record: Record) -> str:
@@ -194,7 +194,7 @@ def choice_lines(record: Record) -> list[str]:
         values = ", ".join(f"{name} = {short(value)}" for name, value in trial.values.items())
         chosen = record.searches[number].chosen
         lines.append(
-            f"- search {number} chose trial {chosen}: {values} (validation {100 * (trial.score or 0):.1f})"
+            f"- search {number + 1} chose trial {chosen}: {values} (validation {100 * (trial.score or 0):.1f})"
         )
     return [*lines, ""] if lines else []
 

@@ -26,6 +26,7 @@ from harness.campaign.prepare import prepare
 from harness.campaign.reports import Told
 from harness.cli.boards import board_text, readme_of, width_of
 from harness.cli.closing import closing_lines
+from harness.cli.drawing import draw_and_tell
 from harness.cli.lines import METHOD
 from harness.cli.main import say, show
 from harness.cli.numbers import AUTO
@@ -73,8 +74,11 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     for entry in entries:
         if entry.key in kept:
             say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
-    fresh = _work(request, campaign, settings, to_do, begun, *means) if to_do else []
-    draw(settings.results, readme_of(settings.results))
+    if to_do:
+        fresh = _work(request, campaign, settings, to_do, begun, *means)
+    else:
+        fresh = []
+        draw(settings.results, readme_of(settings.results))
     return [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
 
 
@@ -120,13 +124,16 @@ def _work(
             terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
 
         try:
-            # Standard output belongs to results, and Ray prints the last words of a lost node.
-            with redirect_stdout(sys.stderr):
-                records = campaign.run(
-                    entries, test, executor, watchers, until, lost, waiting, again=request.force
-                )
+            try:
+                # Standard output belongs to results, and Ray prints the last words of a lost node.
+                with redirect_stdout(sys.stderr):
+                    records = campaign.run(
+                        entries, test, executor, watchers, until, lost, waiting, again=request.force
+                    )
+            finally:
+                executor.stop()
+            draw_and_tell(settings.results, entries, watchers)
         finally:
-            executor.stop()
             watchers.close()
             if campaign.database is not None:
                 campaign.database.close()

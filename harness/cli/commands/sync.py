@@ -14,6 +14,7 @@ from harness.campaign.campaign import Campaign, Places
 from harness.campaign.events import Entry, EntryDone, EntryStarted, Event
 from harness.campaign.plan import replay
 from harness.cli.diary import close_diary, open_diary, tracking_uri
+from harness.cli.drawing import pages_of
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
@@ -43,7 +44,7 @@ def main(request: argparse.Namespace) -> int:
             # Code, images or weights have changed since, so its cells are those of another entry.
             outdated.append(command)
         elif events := _events(campaign, entry):
-            for event in (EntryStarted(entry), *events):
+            for event in (EntryStarted(entry), *events, *pages_of(settings.results, [entry])):
                 diary(event)
             told.append({"entry": entry.name, "recorded": isinstance(events[-1], EntryDone)})
     diary.close()
