@@ -19,11 +19,17 @@ def test_a_marked_board_is_drawn_and_the_rest_stays(tmp_path: Path) -> None:
     boards = read_boards(tmp_path)
     slug = boards[0].slug
     text = f"before\n<!-- board: {slug} -->\nold\n<!-- /board -->\nafter <!-- board: none/none -->\nx\n<!-- /board -->"
-    drawn = refreshed(text, boards)
+    drawn = refreshed(text, boards, "there/site")
     assert drawn.startswith(f"before\n<!-- board: {slug} -->\n**")
     assert "old" not in drawn and "| Rank |" in re.sub(" +", " ", drawn)
     assert "*No records make this board here.*" in drawn
-    assert refreshed(drawn, boards) == drawn
+    assert refreshed(drawn, boards, "there/site") == drawn
+    assert f"(there/site/{slug}/points.svg)" in drawn
+
+
+def test_pictures_of_the_readme_are_there() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert pictures and all((ROOT / picture).is_file() for picture in pictures)
 
 
 def test_the_readmes_example_method_keeps_the_contract(tmp_path: Path) -> None:

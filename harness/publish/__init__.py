@@ -6,6 +6,7 @@ each time. `draw_with_images` adds images that the results folder may not hold, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,8 @@ def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     pages[results / PAGE] = leaderboard(boards, read_reported(results)).encode()
     pages[results / REPORT] = report(boards, _findings(results, boards)).encode()
     if readme is not None and readme.is_file():
-        pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards).encode()
+        site = Path(os.path.relpath(results / SITE, readme.parent)).as_posix()
+        pages[readme] = refreshed(readme.read_text(encoding="utf-8"), boards, site).encode()
     return dict(sorted(pages.items()))
 
 

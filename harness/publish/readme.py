@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from harness.publish.markdown import table_text
 from harness.publish.rows import Board
+from harness.publish.site import POINTS
 from harness.publish.tables import Table, study_table
 
 BLOCK = re.compile(r"<!-- board: (?P<slug>\S+) -->\n.*?<!-- /board -->", re.DOTALL)
@@ -16,9 +17,12 @@ BLOCK = re.compile(r"<!-- board: (?P<slug>\S+) -->\n.*?<!-- /board -->", re.DOTA
 COLUMNS = 6
 
 
-def refreshed(text: str, boards: Sequence[Board]) -> str:
-    """The README with its boards drawn anew; where no record makes a board, it says so."""
-    return BLOCK.sub(lambda block: _block(block["slug"], boards), text)
+def refreshed(text: str, boards: Sequence[Board], site: str) -> str:
+    """The README with its boards drawn anew; where no record makes a board, it says so.
+
+    site: the site's folder, as the README says it.
+    """
+    return BLOCK.sub(lambda block: _block(block["slug"], boards, site), text)
 
 
 def narrow(table: Table) -> Table:
@@ -27,9 +31,10 @@ def narrow(table: Table) -> Table:
     return replace(table, columns=table.columns[:COLUMNS], rows=rows)
 
 
-def _block(slug: str, boards: Sequence[Board]) -> str:
+def _block(slug: str, boards: Sequence[Board], site: str) -> str:
     board = next((board for board in boards if board.slug == slug), None)
     if board is None:
         return f"<!-- board: {slug} -->\n*No records make this board here.*\n<!-- /board -->"
     table = narrow(study_table(board))
-    return f"<!-- board: {slug} -->\n**{table.title}**\n\n{table_text(table)}\n<!-- /board -->"
+    picture = f"![MAP@R of every entry, with its intervals]({site}/{slug}/{POINTS})"
+    return f"<!-- board: {slug} -->\n**{table.title}**\n\n{picture}\n\n{table_text(table)}\n<!-- /board -->"

@@ -42,6 +42,8 @@ from harness.publish.years import years
 TEMPLATES = Path(__file__).parent / "templates"
 #: Files that every page loads.
 ASSETS = ("style.css", "page.js")
+#: A board's scores with their intervals, as a picture for other pages.
+POINTS = "points.svg"
 #: From an entry's page to the site's root.
 BACK = "../../../"
 
@@ -78,6 +80,8 @@ def _board_files(
     yield "board.csv", board_csv(board)
     yield "board.json", board_json(board)
     yield "board.tex", board_latex(board)
+    if (points := figures.points(board)) is not None:
+        yield POINTS, environment.get_template(POINTS).render(points=points).strip() + "\n"
     shown = shown_of(board)
     pictures = None if shown is None else sheet(board, shown)
     file = None if pictures is None else pictures[0]
