@@ -120,3 +120,29 @@ def test_a_damaged_note_of_a_command_stops_nothing(
     told = capsys.readouterr()
     assert json.loads(told.out)["entries"] == []
     assert told.err.count(": damaged;") == 3
+
+
+def test_the_same_command_completes_the_diary_of_one_that_was_killed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between an entry's record and the diary: nothing is left to train, and yet the diary lacks it."""
+    work = place / "results" / ".work"
+    (file,) = (work / "commands").iterdir()
+    (work / "untold").mkdir()
+    (work / "untold" / file.stem).touch()  # what a command leaves that was writing a diary
+    uri = f"sqlite:///{work / 'mlflow.db'}"
+    assert main([*FLOOR, "--tracker", "none", *places(place)]) == 0
+    assert runs_at(uri) == {}, "who wants no diary gets none"
+    assert main([*FLOOR, *places(place)]) == 0
+    assert "completing the diary" in capsys.readouterr().err
+    told = runs_at(uri)
+    assert len(told) == 3
+    assert main([*FLOOR, *places(place)]) == 0
+    assert "completing the diary" not in capsys.readouterr().err
+    assert runs_at(uri) == told
+
+
+def test_a_command_that_ends_leaves_nothing_untold(place: Path) -> None:
+    words = ["--methods", "untrained", "--protocol", "smoke", "--executor", "local"]
+    assert main([*words, *places(place)]) == 0
+    assert list((place / "results" / ".work" / "untold").iterdir()) == []

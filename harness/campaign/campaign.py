@@ -60,6 +60,10 @@ class Places:
     def studies(self) -> Path:
         return self.work / "studies"
 
+    @property
+    def untold(self) -> Path:
+        return self.work / "untold"
+
 
 @dataclass(frozen=True, eq=False)
 class Campaign:

@@ -24,17 +24,20 @@ from harness.campaign.jobs import Job, TrainJob, Workplace
 from harness.campaign.limits import Limits
 from harness.campaign.prepare import prepare
 from harness.campaign.reports import Told
+from harness.campaign.tracking import MlflowDiary
 from harness.cli.boards import board_text, readme_of, width_of
 from harness.cli.closing import closing_lines
+from harness.cli.diary import close_diary, open_diary
 from harness.cli.drawing import draw_and_tell
 from harness.cli.lines import METHOD
 from harness.cli.main import say, show
 from harness.cli.numbers import AUTO
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
+from harness.cli.retelling import owe, owed, pay, retold
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import NORMAL, QUIET, VERBOSE, Terminal
-from harness.cli.trackers import Opening, last_words, tracker_of
+from harness.cli.trackers import MLFLOW, Opening, last_words, tracker_of
 from harness.engine.bench import Bench
 from harness.errors import RequestError
 from harness.files import replace_file
@@ -74,12 +77,32 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     for entry in entries:
         if entry.key in kept:
             say(f"{entry.name}: complete already, nothing to train (--force works it off again)")
+    if request.tracker == MLFLOW:
+        _catch_up(campaign, settings, owed(campaign.places, [e for e in entries if e.key in kept]))
     if to_do:
         fresh = _work(request, campaign, settings, to_do, begun, *means)
     else:
         fresh = []
         draw(settings.results, readme_of(settings.results))
     return [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
+
+
+def _catch_up(campaign: Campaign, settings: Settings, entries: Sequence[Entry]) -> None:
+    """Tell the diary of complete entries whose command was killed before all of them was written there."""
+    if not entries:
+        return
+    say(
+        f"completing the diary, which a command was writing when it ended: {', '.join(e.name for e in entries)}"
+    )
+    diary = open_diary(settings)
+    for entry in entries:
+        for event in retold(campaign, entry):
+            diary(event)
+    diary.close()
+    for fault in close_diary(diary):
+        say(fault)
+    if not diary.missing:
+        pay(campaign.places, entries)
 
 
 def exit_code(request: argparse.Namespace, records: Sequence[Record]) -> int:
@@ -106,6 +129,8 @@ def _work(
                 terminal.preparing, keep_images=settings.keep_images,
             )  # fmt: skip
         tracker = open_tracker(settings)
+        if isinstance(tracker, MlflowDiary):
+            owe(campaign.places, entries)
         watchers = Watchers([terminal, *([tracker] if tracker else [])])
         workers = _tried_out(campaign, entries, bench) if request.workers == AUTO else campaign.workers
         if request.workers == AUTO:
@@ -139,6 +164,8 @@ def _work(
                 campaign.database.close()
         for fault in [*watchers.faults, *last_words(tracker)]:
             terminal.say(fault)
+        if isinstance(tracker, MlflowDiary) and not tracker.missing and not watchers.faults:
+            pay(campaign.places, entries)
         if not terminal.trained:
             terminal.say("every cell was there already: nothing was trained")
     return records

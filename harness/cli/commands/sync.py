@@ -5,23 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from harness.campaign.campaign import Campaign, Places
-from harness.campaign.events import Entry, EntryDone, EntryStarted, Event
-from harness.campaign.plan import replay
+from harness.campaign.campaign import Places
+from harness.campaign.events import Entry, EntryDone
 from harness.cli.diary import close_diary, open_diary, tracking_uri
-from harness.cli.drawing import pages_of
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
 from harness.cli.request import settle
+from harness.cli.retelling import pay, retold
 from harness.cli.settings import Settings, read_settings
 from harness.errors import BenchmarkError, RequestError
-from harness.record import place, read_arrays
 
 
 def main(request: argparse.Namespace) -> int:
@@ -30,6 +26,7 @@ def main(request: argparse.Namespace) -> int:
     commands = dict(_commands(settings))
     diary = open_diary(settings)
     told: list[dict[str, Any]] = []
+    known: list[Entry] = []
     outdated: list[str] = []
     faults: list[str] = []
     for key, command in commands.items():
@@ -43,11 +40,14 @@ def main(request: argparse.Namespace) -> int:
         if not entry.key.startswith(key):
             # Code, images or weights have changed since, so its cells are those of another entry.
             outdated.append(command)
-        elif events := _events(campaign, entry):
-            for event in (EntryStarted(entry), *events, *pages_of(settings.results, [entry])):
+        elif events := list(retold(campaign, entry)):
+            for event in events:
                 diary(event)
-            told.append({"entry": entry.name, "recorded": isinstance(events[-1], EntryDone)})
+            told.append({"entry": entry.name, "recorded": any(isinstance(e, EntryDone) for e in events)})
+            known.append(entry)
     diary.close()
+    if not diary.missing:
+        pay(Places(settings.results), known)
     faults += close_diary(diary)
     for fault in faults:
         say(fault)
@@ -81,15 +81,3 @@ def _parsed(command: str, request: argparse.Namespace) -> argparse.Namespace:
     parsed.data, parsed.cache, parsed.results = request.data, request.cache, request.results
     parsed.command, parsed.storage = request.command, request.storage
     return parsed
-
-
-def _events(campaign: Campaign, entry: Entry) -> list[Event]:
-    """What the entry's finished cells and its record say, in order; nothing of one that never came to a cell."""
-    events: list[Event] = []
-    with tempfile.TemporaryDirectory() as folder:
-        replay(campaign, entry, Path(folder), events.append)
-    record = campaign.recorded(entry)
-    if record is not None:
-        path = place(campaign.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
-        events.append(EntryDone(entry, record, read_arrays(path)))
-    return events
