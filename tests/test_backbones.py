@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms import v2
 
+import harness.backbones
 from harness.backbones import (
     InputSpec,
     PublishedWeights,
@@ -254,6 +255,39 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(RequestError, match=r"pip install 'dml-benchmark\[timm\]'"):
         load_backbone("timm:resnet18", None)
+
+
+# -- a file of one's own ------------------------------------------------------------------------------------
+OWN = """
+from torch import nn
+from harness.backbones.own import Backbone
+
+class Row(nn.Module):
+    feature_sizes = (3,)
+
+    def forward(self, x):
+        return [x.mean((2, 3))]
+
+BACKBONE = Backbone(Row, size=20)
+"""
+
+
+def test_a_file_with_a_backbone_is_one_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "row_of_a_test.py").write_text(OWN)
+    monkeypatch.setattr(harness.backbones, "__path__", [*harness.backbones.__path__, str(tmp_path)])
+    assert "row_of_a_test" in backbone_names()
+    assert published_weights("row_of_a_test") == ()
+    loaded = load_backbone("row_of_a_test", None)
+    assert (loaded.input.size, loaded.module.feature_sizes) == (20, (3,))
+    row = describe("row_of_a_test", [])
+    assert row["here"] is True and row["parameters"] == 0
+
+
+def test_a_backbone_that_is_another_thing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong_of_a_test.py").write_text("BACKBONE = print\n")
+    monkeypatch.setattr(harness.backbones, "__path__", [*harness.backbones.__path__, str(tmp_path)])
+    with pytest.raises(RequestError, match=r"wrong_of_a_test.py: BACKBONE is a .*expected Backbone\(build"):
+        load_backbone("wrong_of_a_test", None)
 
 
 # -- convnet and BatchNorm ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from pydantic import BaseModel
 
@@ -224,12 +225,15 @@ def module_of(code: str) -> Any:
     return module
 
 
-def test_the_dataset_and_the_tracker_of_the_guide_work(tmp_path: Path) -> None:
-    dataset, tracker = map(module_of, blocks((ROOT / "CONTRIBUTING.md").read_text(), "python"))
+def test_the_dataset_the_backbone_and_the_tracker_of_the_guide_work(tmp_path: Path) -> None:
+    dataset, backbone, tracker = map(module_of, blocks((ROOT / "CONTRIBUTING.md").read_text(), "python"))
     write_images(tmp_path / "garden", ".jpg")
     loaded = dataset.SOURCE.load(tmp_path, False)
     assert (len(loaded.development.class_names), len(loaded.test)) == (4, 12)
     assert loaded.test.pictures.read(0).shape[2] == 3
+    network = backbone.BACKBONE.build()
+    features = network(torch.zeros(2, 3, *2 * [backbone.BACKBONE.size]))
+    assert [feature.shape for feature in features] == [(2, size) for size in network.feature_sizes]
     scores = tracker.Scores(tmp_path)
     for event in made_events("ms"):
         scores(event)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.backbones.own import Backbone
 from harness.backbones.weights import InputSpec, PublishedWeights
 from harness.contamination import IMAGENET
 
@@ -73,6 +74,7 @@ class BNInception(nn.Module):
         for name, block in BLOCKS.items():
             channels = sizes[name] = self._add_block(f"inception_{name}", channels, block)
         self.feature_sizes = tuple(sizes[name] for name in STAGES)
+        self.classifier = CLASSIFIER
 
     def _add(self, name: str, before: int, after: int, kernel: int, stride: int = 1) -> None:
         self.add_module(name, nn.Conv2d(before, after, kernel, stride, padding=kernel // 2))
@@ -131,3 +133,6 @@ class BNInception(nn.Module):
 def _shrink(x: Tensor) -> Tensor:
     """Caffe's halving: windows of 3 with stride 2, the last one reaching over the edge (ceil)."""
     return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+
+BACKBONE = Backbone(BNInception, published=PUBLISHED)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import replace
 
-from harness.backbones import bn_inception, timm_models, torchvision_models
+from harness.backbones import timm_models, torchvision_models
+from harness.backbones.own import own_backbone, own_names
 from harness.backbones.weights import FROM_SCRATCH, InputSpec, PublishedWeights
 from harness.contamination import IMAGENET
 from harness.errors import RequestError
 
 _UNIT = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on=IMAGENET)
-
-#: Side in pixels of the characters that `convnet` is made for.
-CONVNET_SIZE = 32
 
 #: Weights that are handed on by other means than their publisher's, by backbone.
 RECOVERED = {
@@ -30,7 +28,7 @@ RECOVERED = {
 
 def backbone_names() -> list[str]:
     """Every backbone but timm's, of which there are more than a thousand: `timm:NAME`."""
-    return ["convnet", "bn_inception", *torchvision_models.names()]
+    return [*own_names(), *torchvision_models.names()]
 
 
 def published_weights(name: str) -> tuple[PublishedWeights, ...]:
@@ -42,10 +40,9 @@ def published_weights(name: str) -> tuple[PublishedWeights, ...]:
     if name.startswith(timm_models.PREFIX):
         return (*timm_models.published(name), *recovered)
     _check_name(name)
-    if name == "convnet":
-        return ()
-    if name == "bn_inception":
-        return bn_inception.PUBLISHED
+    own = own_backbone(name)
+    if own is not None:
+        return own.published
     return (*torchvision_models.published(name), *recovered)
 
 
@@ -72,7 +69,8 @@ def usual_input(name: str) -> InputSpec:
     if known:
         return known[0].input
     stated = timm_models.stated_input(name) if name.startswith(timm_models.PREFIX) else None
-    return stated or replace(FROM_SCRATCH, size=CONVNET_SIZE if name == "convnet" else FROM_SCRATCH.size)
+    own = own_backbone(name)
+    return stated or (FROM_SCRATCH if own is None else replace(FROM_SCRATCH, size=own.size))
 
 
 def _check_name(name: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from harness.backbones.own import Backbone
+
 #: Groups of GroupNorm: it knows no batch, so batches of 8 x 4 and of 32 x 1 give every loss the same network.
 GROUPS = 8
 
@@ -39,3 +41,6 @@ def _stage(before: int, after: int) -> nn.Sequential:
         nn.GroupNorm(GROUPS, after),
         nn.ReLU(inplace=True),
     )
+
+
+BACKBONE = Backbone(ConvNet, size=32)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.backbones import timm_models, torchvision_models
-from harness.backbones.bn_inception import BNInception
 from harness.backbones.catalogue import published_weights, usual_input
-from harness.backbones.convnet import ConvNet
+from harness.backbones.own import own_backbone
 from harness.backbones.weights import PublishedWeights, sha256_of
 from harness.contamination import contamination
 from harness.errors import MissingError
@@ -108,8 +107,9 @@ def _address(name: str, known: Sequence[PublishedWeights]) -> str | None:
 
 
 def _here(name: str, folders: Sequence[Path]) -> bool:
-    """Whether the backbone can be used now; `convnet` needs no weights."""
-    if name == "convnet":
+    """Whether the backbone can be used now; one that has no published weights starts without any."""
+    own = own_backbone(name)
+    if own is not None and not own.published:
         return True
     try:
         find_weights(name, None, folders)
@@ -119,11 +119,11 @@ def _here(name: str, folders: Sequence[Path]) -> bool:
 
 
 def _parameters(name: str) -> int:
-    own: dict[str, Callable[[], torch.nn.Module]] = {"convnet": ConvNet, "bn_inception": BNInception}
-    if name not in own and not name.startswith(timm_models.PREFIX):
+    own = own_backbone(name)
+    if own is None and not name.startswith(timm_models.PREFIX):
         return torchvision_models.parameters(name)
     with torch.device("meta"):  # shapes without memory
-        module = own[name]() if name in own else timm_models.TimmTrunk(name)
+        module = own.build() if own is not None else timm_models.TimmTrunk(name)
         return sum(p.numel() for p in module.parameters())
 
 

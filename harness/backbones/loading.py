@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.backbones import bn_inception, timm_models
-from harness.backbones.bn_inception import BNInception
+from harness.backbones import timm_models
 from harness.backbones.catalogue import input_spec, published_weights, usual_input
-from harness.backbones.convnet import ConvNet
+from harness.backbones.own import own_backbone
 from harness.backbones.timm_models import TimmTrunk
 from harness.backbones.torchvision_models import TorchvisionTrunk
 from harness.backbones.weights import FROM_SCRATCH, InputSpec, fit, read_state, sha256_of
@@ -51,7 +49,10 @@ def load_backbone(
         return LoadedBackbone(_build(name, size), override or replace(FROM_SCRATCH, size=size), "", name)
     sha256 = sha256_of(weights)
     if expected is not None and not sha256.startswith(expected.lower()):
-        raise RequestError(f"weights {weights} have sha256 {sha256}; expected {expected}")
+        raise RequestError(
+            f"weights {weights} have sha256 {sha256}; expected {expected}: name that file with --weights, or ask for "
+            f"these with --set weights={sha256[:16]}"
+        )
     spec = input_spec(sha256, override, known)
     module = _build(name, spec.size)
     fit(read_state(weights), getattr(module, "named", module), _classifier(module), weights)
@@ -66,9 +67,9 @@ def freeze_batchnorm(module: nn.Module) -> None:
 
 
 def _build(name: str, size: int) -> nn.Module:
-    own: dict[str, Callable[[], nn.Module]] = {"convnet": ConvNet, "bn_inception": BNInception}
-    if name in own:
-        module = own[name]()
+    own = own_backbone(name)
+    if own is not None:
+        module = own.build()
     elif name.startswith(timm_models.PREFIX):
         module = TimmTrunk(name)
     else:
@@ -79,7 +80,5 @@ def _build(name: str, size: int) -> nn.Module:
 
 def _classifier(module: nn.Module) -> tuple[str, ...]:
     """Beginnings of the names of parameters that a published file holds and a backbone does not."""
-    if isinstance(module, BNInception):
-        return bn_inception.CLASSIFIER
     names: tuple[str, ...] = getattr(module, "classifier", ())
     return names
