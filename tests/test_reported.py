@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness.discovery import method_names
+from harness.errors import RequestError
 from harness.publish.reported import README, SHIPPED, read_reported
 
 FILES = sorted(file.name for file in SHIPPED.glob("*.csv"))
@@ -76,6 +78,20 @@ def test_the_readmes_tables_are_whole() -> None:
 def test_the_reality_checks_fourteen_are_there(numbers: pd.DataFrame) -> None:
     chart = numbers[numbers["source"].str.endswith("reality_over_time_mapr.png")]
     assert chart.groupby("dataset")["plugin"].nunique().to_dict() == {"cub": 14, "cars": 14, "sop": 14}
+
+
+def test_a_value_in_percent_is_named_by_its_line(tmp_path: Path) -> None:
+    lines = (SHIPPED / README).read_text().splitlines(keepends=True)
+    value = lines[0].rstrip().split(",").index("value")
+    words = next(csv.reader([lines[3]]))
+    words[value] = "57.1"
+    with (tmp_path / "reported.csv").open("w", newline="") as file:
+        csv.writer(file).writerow(words)
+    (tmp_path / "reported").mkdir()
+    changed = [*lines[:3], (tmp_path / "reported.csv").read_text(), *lines[4:]]
+    (tmp_path / "reported" / README).write_text("".join(changed))
+    with pytest.raises(RequestError, match=r"line 4: the value 57\.1 is no fraction"):
+        read_reported(tmp_path)
 
 
 def test_files_end_their_lines_plainly() -> None:

@@ -64,7 +64,7 @@ IMAGENET_INPUT = InputSpec((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), trained
 def sha256_of(file: Path) -> str:
     """sha256 of a file in hexadecimal. Raises MissingError when there is no such file."""
     if not file.is_file():
-        raise MissingError(f"weights {file}: no such file")
+        raise MissingError(f"weights {file}: no such file; name the one that you have with --weights FILE")
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -82,9 +82,15 @@ def read_state(file: Path) -> dict[str, Tensor]:
         Exception
     ) as error:  # pickle, zipfile, torch and safetensors each raise their own on a damaged file
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RequestError(f"weights {file} cannot be read as plain tensors ({reason})") from error
+        raise RequestError(
+            f"weights {file} cannot be read as plain tensors ({reason}); expected .safetensors, or a state dict as "
+            "torch.save writes it"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise RequestError(f"weights {file} hold no state dict; expected a table of names and tensors")
+        raise RequestError(
+            f"weights {file} hold no state dict; expected a table of names and tensors, such as "
+            "torch.save(network.state_dict(), FILE) writes"
+        )
     return dict(state)
 
 
@@ -112,5 +118,8 @@ def fit(state: Mapping[str, Tensor], module: torch.nn.Module, dropped: tuple[str
         if names
     ]
     if faults:
-        raise RequestError(f"weights {file} do not fit this backbone: {'; '.join(faults)}")
+        raise RequestError(
+            f"weights {file} do not fit this backbone: {'; '.join(faults)}. Are they another network's? --backbone "
+            "names the network, --weights its file"
+        )
     module.load_state_dict(kept, strict=False)

@@ -46,7 +46,10 @@ def protocols_table(protocols: Iterable[Protocol]) -> str:
 def write_into(file: Path, name: str, table: str) -> None:
     """Replace what stands between `<!-- list: name -->` and `<!-- /list -->` in a file. Raises RequestError."""
     if not file.is_file():
-        raise RequestError(f"--into {file}: there is no such file")
+        raise RequestError(
+            f"--into {file}: there is no such file; expected a page with a line <!-- list: {name} --> and, after it, "
+            "<!-- /list -->"
+        )
     text = file.read_text(encoding="utf-8")
     drawn = refreshed(text, name, table)
     if drawn is None:

@@ -87,7 +87,10 @@ def _demand_order(labels: Array | Tensor, images: ImageSet, name: str) -> None:
     """Raises RequestError unless the labels divide the images into the dataset's classes, image by image."""
     found = np.unique(np.asarray(labels), return_inverse=True)[1].ravel()
     if len(found) != len(images):
-        raise RequestError(f"{name}: {len(found):,} images, the dataset has {len(images):,} of this role")
+        raise RequestError(
+            f"{name}: {len(found):,} images, the dataset has {len(images):,} of this role; embed each of them once, in "
+            f"their own order, which begins with {', '.join(images.image_ids[:3])}"
+        )
     pairs = np.unique(np.stack([found, images.labels]), axis=1).shape[1]
     if not pairs == found.max() + 1 == len(np.unique(images.labels)):
         raise RequestError(
@@ -123,7 +126,10 @@ def _read(file: Path) -> Mapping[str, Array | Tensor]:
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
-            raise RequestError(f"cannot be read as .safetensors ({error})") from None
+            raise RequestError(
+                f"cannot be read as .safetensors ({error}); safetensors.numpy.save_file({{'embeddings': ..., "
+                "'labels': ...}, FILE) writes one"
+            ) from None
     raise RequestError("expected a file that ends in .npz or .safetensors")
 
 

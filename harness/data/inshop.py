@@ -55,7 +55,9 @@ def _parts(folder: Path) -> dict[str, list[Listed[Path]]]:
     parts: dict[str, list[Listed[Path]]] = {part: [] for part in PARTS}
     for path, item, part in rows(table, 3, head=2):
         if part not in parts:
-            raise RequestError(f"{table}: {path} is of part {part!r}, expected {', '.join(PARTS)}")
+            raise RequestError(
+                f"{table}: {path} is of part {part!r}, expected {', '.join(PARTS)}; fetch the list again"
+            )
         parts[part].append(Listed(item, path, images / path))
     return parts
 

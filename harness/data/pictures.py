@@ -69,7 +69,8 @@ class Boxes:
         height, width = image.shape[:2]
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise RequestError(
-                f"{self.files.paths[index]}: no box {box} in an image of {width} x {height} pixels"
+                f"{self.files.paths[index]}: no box {box} in an image of {width} x {height} pixels; "
+                "mend its row in the table"
             )
         return image[top:bottom, left:right]
 

@@ -59,7 +59,9 @@ def _listed(folder: Path, list_: str) -> list[Listed[Path]]:
 
 def _label(number: str, file: Path) -> str:
     if not (number.isascii() and number.isdigit() and len(number) <= 5):
-        raise RequestError(f"{file}: class_id {number[:40]!r}, expected a number of up to five digits")
+        raise RequestError(
+            f"{file}: class_id {number[:40]!r}, expected a number of up to five digits; fetch the list again"
+        )
     return number.zfill(5)
 
 

@@ -136,11 +136,15 @@ def _rows(table: Path) -> list[_Row]:
 
 def _check(table: Path, rows: list[_Row]) -> None:
     if not rows:
-        raise RequestError(f"table:{table}: no rows")
+        raise RequestError(
+            f"table:{table}: no rows; expected one an image below the line path,label[,split][,role]"
+        )
     seen: set[str] = set()
     for row in rows:
         if row.image.image_id in seen:
-            raise RequestError(f"table:{table}: {row.image.image_id} stands in it twice")
+            raise RequestError(
+                f"table:{table}: {row.image.image_id} stands in it twice; remove one of the rows"
+            )
         seen.add(row.image.image_id)
     if len({bool(row.split) for row in rows}) > 1:
         raise RequestError(

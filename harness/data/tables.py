@@ -18,7 +18,8 @@ def rows(file: Path, words: int, head: int = 0) -> Iterator[tuple[str, ...]]:
             parts = tuple(line.split())
             if len(parts) != words:
                 raise RequestError(
-                    f"{file}, line {number}: {len(parts)} words, expected {words}: {line.strip()!r}"
+                    f"{file}, line {number}: {len(parts)} words, expected {words}: {line.strip()!r}; "
+                    "fetch the list again"
                 )
             yield parts
 
@@ -33,6 +34,10 @@ def lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise MissingError(f"{file} is missing; the copy of the dataset is not complete") from error
+        raise MissingError(
+            f"{file} is missing: the copy of the dataset is not complete; fetch it again"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{file} cannot be read: {error}") from error
+        raise RequestError(
+            f"{file} cannot be read: {error}; fetch the list again, or see who may read it"
+        ) from error

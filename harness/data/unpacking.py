@@ -133,7 +133,7 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int, archive: Path) -> Non
     while chunk := source.read(_CHUNK):
         size -= len(chunk)
         if size < 0:
-            raise RequestError(f"{archive} is refused: a member is larger than it says")
+            raise RequestError(f"{archive} is refused: a member is larger than it says; fetch it again")
         target.write(chunk)
 
 

@@ -86,6 +86,7 @@ def demand_equal(what: str, found: Tensor, expected: Tensor, tolerance: float = 
     difference = float((found - expected).abs().max())
     if not difference <= tolerance:
         raise BenchmarkError(
-            f"{what} to other embeddings: they differ by {difference:.2g}, more than {tolerance:g}"
+            f"{what} to other embeddings: they differ by {difference:.2g}, more than {tolerance:g}. "
+            "Do not use it; another version of torch or onnx may help, and --no-onnx leaves ONNX out"
         )
     return difference

@@ -51,9 +51,15 @@ def read_reported(results: Path, file: str = README) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read ({error}); restore it from the repository") from None
     if tuple(frame.columns) != COLUMNS:
-        raise RequestError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-    if not frame["value"].between(0, 1).all():
-        raise RequestError(f"{path}: a value is no fraction in [0, 1]")
+        raise RequestError(
+            f"{path}: expected the columns {', '.join(COLUMNS)}; it has {', '.join(frame.columns)}"
+        )
+    wrong = frame.loc[~frame["value"].between(0, 1), "value"]
+    if len(wrong):
+        raise RequestError(
+            f"{path}, line {wrong.index[0] + 2}: the value {wrong.iloc[0]} is no fraction in [0, 1]; percent are "
+            "divided by 100"
+        )
     return frame
 
 

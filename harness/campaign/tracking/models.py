@@ -57,7 +57,10 @@ def keep_model(
         if registered is not None:
             mlflow.register_model(address, registered, tags=dict(tags))
     except (MlflowException, OSError) as error:
-        raise BenchmarkError(f"MLflow could not keep the model: {first_line(error)}") from error
+        raise BenchmarkError(
+            f"MLflow could not keep the model: {first_line(error)}. Once it answers, the same command tries again; "
+            "--to DIR keeps the model in a folder"
+        ) from error
     return address
 
 

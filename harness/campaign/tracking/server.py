@@ -130,7 +130,10 @@ def addresses(base: str) -> list[tuple[str, str]]:
         with urllib.request.urlopen(request, timeout=30) as answer:
             found = json.load(answer).get("experiments", [])
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"MLflow at {base} does not list its experiments: {error}") from error
+        raise BenchmarkError(
+            f"MLflow at {base} does not list its experiments: {error}. Is it up, and is that an address of MLflow "
+            "(MLFLOW_TRACKING_URI, where that is set)?"
+        ) from error
     found.sort(key=lambda experiment: int(experiment.get("last_update_time", 0)))
     view = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
     return [(e["name"], f"{base}/#/experiments/{e['experiment_id']}/{view}") for e in found]

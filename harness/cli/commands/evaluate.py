@@ -22,7 +22,7 @@ def main(request: argparse.Namespace) -> int:
     if request.submit is not None:
         return _submit(request)
     if request.dataset is not None or request.title is not None:
-        raise RequestError("--dataset and --title belong to --submit NAME")
+        raise RequestError("--dataset and --title belong to --submit NAME; add that, or leave them out")
     values = evaluate(Path(request.file), _ranks(request.recall_at))
     counts = ("queries", "excluded_queries")
     rows = [[name, value if name in counts else f"{100 * value:.2f} %"] for name, value in values.items()]

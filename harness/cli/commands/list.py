@@ -56,7 +56,10 @@ def table(what: str, plugins: tuple[Path, ...]) -> str:
         return draw(_methods(what, plugins))
     if what == "protocols":
         return protocols_table(load_protocol(name) for name in protocol_names())
-    raise RequestError(f"list {what} --into: which of them are here differs from machine to machine")
+    raise RequestError(
+        f"list {what} --into: which of them are here differs from machine to machine, so no page holds them; expected "
+        "methods, pml or protocols"
+    )
 
 
 def _methods(what: str, plugins: tuple[Path, ...]) -> list[Method]:

@@ -47,6 +47,8 @@ def _text(merged: Merged, results: Path) -> str:
         if len(d.values) > SHOWN:
             lines.append(f"  and {len(d.values) - SHOWN} more (--json)")
     lines += [f"not taken: {fault}" for fault in merged.refused]
+    if merged.refused:
+        lines.append("what was not taken lies where it was: remove it there, or run its command there again")
     if merged.taken:
         lines.append("the commands that made them now go on from all of these cells, and write the records")
     return "\n".join(lines)
