@@ -8,9 +8,10 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -38,7 +39,7 @@ from harness.cli.retelling import owe, owed, pay, retold
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import NORMAL, QUIET, VERBOSE, Terminal
 from harness.cli.trackers import MLFLOW, Opening, last_words, tracker_of
-from harness.engine.bench import Bench
+from harness.engine.bench import Bench, TestRoles
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
@@ -123,52 +124,68 @@ def _work(
 ) -> list[Record]:
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True), volume(request)) as terminal:
-        with deterministic(campaign.deterministic):
-            bench, test = prepare(
-                campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-                terminal.preparing, keep_images=settings.keep_images,
-            )  # fmt: skip
-        tracker = open_tracker(settings)
-        if isinstance(tracker, MlflowDiary):
-            owe(campaign.places, entries)
-        watchers = Watchers([terminal, *([tracker] if tracker else [])])
-        workers = _tried_out(campaign, entries, bench) if request.workers == AUTO else campaign.workers
-        if request.workers == AUTO:
-            terminal.say(f"trainings at once that do most here: {workers}")
-        executor = executor_for(
-            Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic),
-            workers,
-            terminal.reported,
-        )
-        campaign = replace(campaign, workers=executor.slots)
-
-        def lost(job: Job, why: str) -> None:
-            terminal.lost(job.training.key if isinstance(job, TrainJob) else job.key, why)
-
-        def waiting(entry: Entry) -> None:
-            terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
-
-        try:
+        bench, test = _prepared(campaign, settings, terminal)
+        with _watched(campaign, settings, entries, open_tracker, terminal) as watchers:
+            executor = executor_for(
+                Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic),
+                _workers(request, campaign, entries, bench, terminal),
+                terminal.reported,
+            )
+            campaign = replace(campaign, workers=executor.slots)
             try:
                 # Standard output belongs to results, and Ray prints the last words of a lost node.
                 with redirect_stdout(sys.stderr):
                     records = campaign.run(
-                        entries, test, executor, watchers, until, lost, waiting, again=request.force
-                    )
+                        entries, test, executor, watchers, until, partial(_lost, terminal),
+                        partial(_waiting, terminal), again=request.force,
+                    )  # fmt: skip
             finally:
                 executor.stop()
             draw_and_tell(settings.results, entries, watchers)
-        finally:
-            watchers.close()
-            if campaign.database is not None:
-                campaign.database.close()
-        for fault in [*watchers.faults, *last_words(tracker)]:
-            terminal.say(fault)
-        if isinstance(tracker, MlflowDiary) and not tracker.missing and not watchers.faults:
-            pay(campaign.places, entries)
         if not terminal.trained:
             terminal.say("every cell was there already: nothing was trained")
     return records
+
+
+def _prepared(campaign: Campaign, settings: Settings, terminal: Terminal) -> tuple[Bench, TestRoles]:
+    with deterministic(campaign.deterministic):
+        return prepare(
+            campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
+            terminal.preparing, keep_images=settings.keep_images,
+        )  # fmt: skip
+
+
+@contextmanager
+def _watched(
+    campaign: Campaign,
+    settings: Settings,
+    entries: Sequence[Entry],
+    open_tracker: Opening,
+    terminal: Terminal,
+) -> Iterator[Watchers]:
+    """Terminal and tracker, until all of it is told; what could not be told is said."""
+    tracker = open_tracker(settings)
+    if isinstance(tracker, MlflowDiary):
+        owe(campaign.places, entries)
+    watchers = Watchers([terminal, *([tracker] if tracker else [])])
+    try:
+        yield watchers
+    finally:
+        watchers.close()
+        if campaign.database is not None:
+            campaign.database.close()
+    for fault in [*watchers.faults, *last_words(tracker)]:
+        terminal.say(fault)
+    if isinstance(tracker, MlflowDiary) and not tracker.missing and not watchers.faults:
+        pay(campaign.places, entries)
+
+
+def _lost(terminal: Terminal, job: Job, why: str) -> None:
+    terminal.lost(job.training.key if isinstance(job, TrainJob) else job.key, why)
+
+
+def _waiting(terminal: Terminal, entry: Entry) -> None:
+    terminal.say(f"{entry.name}: another command works on it; waiting for that to end")
 
 
 def volume(request: argparse.Namespace) -> int:
@@ -176,13 +193,23 @@ def volume(request: argparse.Namespace) -> int:
     return QUIET if request.quiet else VERBOSE if request.verbose else NORMAL
 
 
-def _tried_out(campaign: Campaign, entries: Sequence[Entry], bench: Bench) -> int:
-    """The best number of workers for the first entry that trains; one where none does."""
+def _workers(
+    request: argparse.Namespace,
+    campaign: Campaign,
+    entries: Sequence[Entry],
+    bench: Bench,
+    terminal: Terminal,
+) -> int:
+    """How many trainings at once; `auto` tries them out with the first entry that trains."""
+    if request.workers != AUTO:
+        return campaign.workers
     trained = [entry for entry in entries if entry.method.build is not None]
-    if not trained:
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        return best_workers(campaign, trained[0], bench, Path(folder), campaign.workers)
+    best = 1
+    if trained:
+        with tempfile.TemporaryDirectory() as folder:
+            best = best_workers(campaign, trained[0], bench, Path(folder), campaign.workers)
+    terminal.say(f"trainings at once that do most here: {best}")
+    return best
 
 
 def _executor(request: argparse.Namespace, campaign: Campaign, settings: Settings) -> MakeExecutor:
