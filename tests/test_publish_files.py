@@ -18,14 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.publish import draw, stale
+from harness.publish import draw, stale, tables
 from harness.publish.curves import apart
 from harness.publish.entry import safe_link
 from harness.publish.exports import board_csv, board_json, board_latex
+from harness.publish.readme import narrow
 from harness.publish.rows import Board, read_boards
 from harness.publish.scales import round_steps
 from harness.publish.site import wide_table
-from harness.publish.tables import study_table
+from harness.publish.tables import score, study_table
 from harness.publish.words import duration, gain, rank
 from harness.record import write_record
 from tests.made_records import made, write_made
@@ -204,6 +205,24 @@ def test_tables_for_other_programs_say_what_the_page_says(drawn: Path) -> None:
     assert rows[0] == list(told["rows"][0])
     assert rows[1][1] == cells(study_table(board_of(drawn)), "xbm")["MAP@R"]
     assert len(list(tables.glob("*.csv"))) == len(list(tables.glob("*.tex"))) == 3
+
+
+def test_one_more_metric_is_a_column_of_every_table(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As CONTRIBUTING says: a name in STUDY, heading or not, and nothing is pushed out of the narrow tables."""
+    board = board_of(drawn)
+    before, extra = study_table(board), board.recall[-1]
+    monkeypatch.setattr(tables, "STUDY", ("precision_at_1", extra, "r_precision", "map_at_r"))
+    after = study_table(board)
+    heading = tables.metric_name(extra)
+    assert len(after.columns) == len(before.columns) + 2
+    names = ["Rank", "Method", "Ties", "P@1", heading, "R-Precision", "MAP@R"]
+    assert [column.name for column in narrow(after).columns] == names
+    told, shown = cells(before, "xbm"), cells(narrow(after), "xbm")
+    assert {name: shown[name] for name in names if name != heading} == {
+        n: told[n] for n in names if n != heading
+    }
+    assert shown[heading] == score(board.frame.query("method == 'xbm'").iloc[0], f"separated_{extra}").text
+    assert heading in [column.name for column in wide_table(board).columns]
 
 
 # -- small laws --------------------------------------------------------------------------------------

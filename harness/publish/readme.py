@@ -9,12 +9,9 @@ from dataclasses import replace
 from harness.publish.markdown import table_text
 from harness.publish.rows import Board
 from harness.publish.site import POINTS
-from harness.publish.tables import Table, study_table
+from harness.publish.tables import BRACKET, Table, study_table
 
 BLOCK = re.compile(r"<!-- board: (?P<slug>\S+) -->\n.*?<!-- /board -->", re.DOTALL)
-
-#: Rank, method, ties, and the scores of one model; the ensemble and the notes stand on the board.
-COLUMNS = 6
 
 
 def refreshed(text: str, boards: Sequence[Board], site: str) -> str:
@@ -26,9 +23,10 @@ def refreshed(text: str, boards: Sequence[Board], site: str) -> str:
 
 
 def narrow(table: Table) -> Table:
-    """A study table's first columns: what fits a README and a terminal."""
-    rows = tuple(replace(row, cells=row.cells[:COLUMNS]) for row in table.rows)
-    return replace(table, columns=table.columns[:COLUMNS], rows=rows)
+    """Rank, method, ties and the scores of one model, which fit a README and a terminal; the rest is on the board."""
+    shown = [column.name for column in table.columns].index(BRACKET)
+    rows = tuple(replace(row, cells=row.cells[:shown]) for row in table.rows)
+    return replace(table, columns=table.columns[:shown], rows=rows)
 
 
 def _block(slug: str, boards: Sequence[Board], site: str) -> str:

@@ -15,6 +15,8 @@ from harness.publish.rows import Board
 from harness.publish.scores import PUBLISHED, STUDY, TUNED, VERDICT
 from harness.record import Record
 
+#: The column after the scores of one model.
+BRACKET = "MAP@R over seeds and classes"
 NAMES = {"precision_at_1": "P@1", "r_precision": "R-Precision", "map_at_r": "MAP@R"}
 
 
@@ -85,10 +87,10 @@ def study_table(board: Board) -> Table:
     """P@1, R-Precision and MAP@R, separated and joined, with intervals; verdicts on separated MAP@R alone."""
     columns = (
         Column("Rank"), Column("Method", number=False), Column("Ties", number=False),
-        *(Column(NAMES[metric], single(board)) for metric in STUDY),
-        Column("MAP@R over seeds and classes", single(board)),
+        *(Column(metric_name(metric), single(board)) for metric in STUDY),
+        Column(BRACKET, single(board)),
         *(
-            Column(NAMES[metric], ensemble(board), alone=f"{NAMES[metric]} ({ensemble(board)})")
+            Column(metric_name(metric), ensemble(board), alone=f"{metric_name(metric)} ({ensemble(board)})")
             for metric in STUDY
         ),
         Column("Notes", number=False),
