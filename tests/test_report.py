@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from harness.publish import draw, stale
@@ -47,6 +48,21 @@ def test_what_tuning_moved_is_judged_and_not_only_subtracted() -> None:
         [make_board("quick/glyphs", [made("ms", 0.4, published=0), made("nca", 0.4, published=0)])], {}
     )
     assert "What tuning moved" not in nothing
+
+
+def test_whether_a_gain_on_validation_arrives_is_counted_over_searches_that_moved() -> None:
+    record, arrays = made("ms", 0.5, searches=2)
+    text = report([make_board("quick/glyphs", [(record, arrays), made("nca", 0.4)])], {})
+    said = paragraph(text, "Whether it arrives")
+    moved = [s for s in record.searches if s.chosen]
+    assert f"of {len(record.searches) + 1} searches" in said and len(moved) > 0
+    # Chosen values score 0.02 more than the published ones on test, whatever the metric's level.
+    gain = float(re.findall(r"MAP@R by \S+ points on validation and by \+(\S+) on test", said)[0])
+    assert 1 < gain < 3
+    still = [search.model_copy(update={"chosen": 0}) for search in record.searches]
+    kept = record.model_copy(update={"searches": still})
+    alone = report([make_board("quick/glyphs", [(kept, arrays)])], {})
+    assert "Whether it arrives" not in alone
 
 
 def test_incomplete_entries_are_counted_and_not_compared() -> None:

@@ -7,7 +7,8 @@ its board; all other words are made here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from dataclasses import dataclass
+from statistics import mean, median
 
 from harness.publish import words
 from harness.publish.markdown import escaped
@@ -16,7 +17,7 @@ from harness.publish.overview import kendall
 from harness.publish.rows import Board
 from harness.publish.scores import PUBLISHED, TUNED, VERDICT, outcomes
 from harness.publish.sizes import sized
-from harness.publish.tables import record_title
+from harness.publish.tables import NAMES, record_title
 from harness.record import Record
 from harness.statistics import compare
 
@@ -52,6 +53,7 @@ def _paragraphs(board: Board) -> Iterator[str]:
         yield _against(board, REFERENCE)
         yield _against(board, UNTRAINED)
     yield from _tuning(board)
+    yield from _arrival(board)
     yield from _validation(board)
     yield from _optimism(board)
     yield _cost(board)
@@ -128,6 +130,50 @@ def _moved(board: Board, record: Record) -> tuple[float, bool] | None:
         return None
     pair = compare(told)
     return float(pair.difference[0, 1]), bool(pair.different[0, 1])
+
+
+@dataclass(frozen=True)
+class Move:
+    """From the published values to a search's choice: points of a metric on validation and on test, fractions."""
+
+    validation: float
+    test: float
+
+
+def _arrival(board: Board) -> Iterator[str]:
+    """Whether what a search gains on validation arrives on the test classes, and at what price in Recall@1."""
+    complete = [r for r in board.records if r.status == "complete" and r.space and r.published_runs]
+    left = [(r, s) for r in complete for s, search in enumerate(r.searches) if search.chosen]
+    searches = sum(len(record.searches) for record in complete)
+    moves = {
+        metric: [move for record, s in left if (move := _move(record, s, metric)) is not None]
+        for metric in (VERDICT, "precision_at_1")
+    }
+    if not moves[VERDICT]:
+        return
+    said = [
+        f"{NAMES[metric]} by {words.gain(mean(m.validation for m in found))} points on validation and by "
+        f"{words.gain(mean(m.test for m in found))} on test"
+        for metric, found in moves.items()
+        if found
+    ]
+    yield (
+        f"**Whether it arrives.** {len(left)} of {words.plural(searches, 'search')} chose other values than the "
+        f"published ones. Between these two, final trainings differ by mean in {', and in '.join(said)}."
+    )
+
+
+def _move(record: Record, search: int, metric: str) -> Move | None:
+    """None where nothing was validated."""
+    chosen = [run for run in record.runs if run.search == search and run.fold is not None]
+    published = [run for run in record.published_runs if run.fold is not None]
+    if not chosen or not published or any(metric not in run.validation for run in (*chosen, *published)):
+        return None
+    sides = [
+        (mean(run.validation[metric] for run in runs), mean(run.metrics[metric] for run in runs))
+        for runs in (chosen, published)
+    ]
+    return Move(sides[0][0] - sides[1][0], sides[0][1] - sides[1][1])
 
 
 # -- validation, optimism, cost --------------------------------------------------------------------------------------
