@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -176,3 +177,43 @@ def test_source_follows_code_and_not_words(tmp_path: Path) -> None:
 def test_source_reaches_helpers_of_helpers() -> None:
     # ms imports the miner, and the miner the pairs.
     assert {"ms", "_mining", "_pairs"} <= set(method_source._reached(method_source.METHODS / "ms.py"))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "from their_losses import sums",
+        "from . import sums",
+        "import their_losses.sums",
+        "from .sums import total",
+        "from their_losses.sums import total",
+    ],
+)
+def test_source_reaches_the_package_of_a_method_from_elsewhere(tmp_path: Path, spelling: str) -> None:  # fmt: skip
+    """Or finished cells of other code would pass for this one's."""
+    package = tmp_path / "their_losses"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "spread.py").write_text(f"{spelling}\nimport torch\n")
+
+    def source(deep: str) -> str:
+        (package / "sums.py").write_text("from their_losses.deep import x\n\ndef total(): return x\n")
+        (package / "deep.py").write_text(deep)
+        module = ModuleType("their_losses.spread")
+        module.__file__ = str(package / "spread.py")
+        return method_source.source_of(module)
+
+    assert source("x = 1\n") == source("x = 1  # one\n") != source("x = 2\n")
+
+
+def test_source_reaches_a_file_beside_a_plugin(tmp_path: Path) -> None:
+    """One that lies on PYTHONPATH; what only has the name of a package elsewhere is left alone."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("x = 1")
+    plugin, module = write(tmp_path, "spread.py", "import sums, torch\n"), ModuleType("spread")
+    module.__file__ = str(plugin)
+    write(tmp_path, "sums.py", "x = 1")
+    before = method_source.source_of(module)
+    assert set(method_source._reached(plugin)) == {"spread", "sums.py"}
+    write(tmp_path, "sums.py", "x = 2")
+    assert method_source.source_of(module) != before
