@@ -265,4 +265,7 @@ def _value(module: ModuleType, name: str, kind: type[Value]) -> Value:
 def _unknown(kind: str, name: str, known: Sequence[str]) -> RequestError:
     near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]}? There are" if near else "; there are"
-    return RequestError(f"there is no {kind} {name!r}{hint}: {', '.join(sorted(known))}")
+    elsewhere = (
+        ". One from elsewhere: --plugin FILE, or its package installed here" if kind == "method" else ""
+    )
+    return RequestError(f"there is no {kind} {name!r}{hint}: {', '.join(sorted(known))}{elsewhere}")
