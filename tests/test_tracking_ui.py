@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from harness.campaign.tracking import MlflowDiary
 from harness.campaign.tracking.server import addresses, running_server, show, ui
+from harness.cli.drawing import pages_of
 from harness.errors import RequestError
+from harness.publish import draw
 from tests.made_events import made_events
+from tests.made_records import write_made
 
 #: Milliseconds that a page may take on a loaded machine.
-PATIENCE = 120_000
+PATIENCE = 240_000
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -28,8 +31,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server on two methods' studies; it takes about 20 seconds to start, so all tests share it."""
     folder = tmp_path_factory.mktemp("ui")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    diary = MlflowDiary(uri, folder / "artifacts", patience=60)
-    for event in [*made_events("nca", 0.3), *made_events("ms")]:
+    diary = MlflowDiary(uri, folder / "artifacts", patience=240)
+    events = made_events("ms")
+    write_made(folder)
+    draw(folder)
+    for event in [*made_events("nca", 0.3), *events, *pages_of(folder, [events[0].entry])]:
         diary(event)
     diary.close()
     assert diary.summary == ""
@@ -106,6 +112,47 @@ def test_a_trial_draws_the_learning_curve_of_every_fold(runs_page: Page) -> None
     expect(runs_page.locator(".js-plotly-plot .scatterlayer .trace")).not_to_have_count(0)
     for fold in range(4):
         expect(runs_page.get_by_text(re.compile(rf"^fold{fold}/val"))).to_be_visible()
+
+
+@pytest.fixture
+def linked(runs_page: Page) -> Callable[[str], Page]:
+    """Opens the note of the study of `ms`, and one of its links, which MLflow opens in a page of its own."""
+
+    def opened(words: str) -> Page:
+        runs_page.get_by_role("link", name="ms", exact=True).click()
+        with runs_page.expect_popup() as popup:
+            runs_page.get_by_role("link", name=words).click()
+        popup.value.set_default_timeout(PATIENCE)
+        return popup.value
+
+    return opened
+
+
+def test_a_study_leads_to_its_search_in_charts(linked: Callable[[str], Page]) -> None:
+    charts = linked("the search")
+    expect(charts.get_by_text("6 matching runs")).to_be_visible()
+    expect(charts.get_by_role("heading", name="Parallel Coordinates")).to_be_visible()
+    all_folds = " vs ".join(f"fold{fold}/val/map_at_r" for fold in range(4))
+    expect(charts.get_by_role("heading", name=all_folds)).to_be_visible()
+    charts.close()
+
+
+def test_a_study_leads_to_its_final_runs_in_charts(linked: Callable[[str], Page]) -> None:
+    charts = linked("the final runs")
+    expect(charts.get_by_text("8 matching runs")).to_be_visible()
+    expect(charts.get_by_text("Test scores", exact=True)).to_be_visible()
+    expect(charts.locator(".barlayer .trace").first).to_be_visible()
+    charts.close()
+
+
+def test_a_study_leads_to_its_page_of_the_site(linked: Callable[[str], Page]) -> None:
+    page = linked("the entry's page on the site")
+    inside = page.frame_locator("iframe")
+    expect(inside.get_by_text("Rank on this board")).to_be_visible()
+    # Its style and its scripts work there.
+    inside.locator("[data-theme-switch]").click()
+    expect(inside.locator("html")).to_have_attribute("data-theme", "dark")
+    page.close()
 
 
 def test_a_taken_port_is_told(server: str) -> None:
