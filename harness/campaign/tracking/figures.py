@@ -38,7 +38,9 @@ def search_figure(record: Record) -> Figure:
         trials, values = [trial for trial, _ in seen], [score for _, score in seen]
         axes.scatter(trials, values, color=colour, s=22, alpha=0.7, label=f"search {number + 1}: trials")
         best = 100 * incumbent_curve(scores)
-        axes.step(range(len(best)), best, where="post", color=colour, label=f"search {number + 1}: best so far")
+        axes.step(
+            range(len(best)), best, where="post", color=colour, label=f"search {number + 1}: best so far"
+        )
         if search.chosen is not None and (score := scores[search.chosen]) is not None:
             axes.scatter(
                 [search.chosen], [100 * score], s=120, facecolors="none", edgecolors=colour, linewidths=1.8
