@@ -9,13 +9,13 @@ benchmark: $(VENV)/run
 	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
 
 test: $(VENV)/dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The lowest versions that pyproject.toml allows. Newer parts under them warn of them: that is not ours to mend.
 test-lowest: $(VENV)/dev
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct -e '.[dev]'
-	$(VENV)/lowest/bin/python -m pytest -n auto --dist loadfile -W default
+	$(VENV)/lowest/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -W default
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

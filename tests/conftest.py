@@ -21,6 +21,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Files that take minutes each: begun first, so that no core waits at the end for one that was begun last.
+LONGEST = (
+    "test_interrupted.py", "test_chaos.py", "test_docs.py", "test_methods_gate.py", "test_ray.py", "test_storage.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real images and weights: DML_DATA, or `shared/data` beside the checkout.

@@ -53,8 +53,9 @@ def points(board: Board) -> Points | None:
         mean, *ends = values
         seed, both = _pair(ends[:2], scale), _pair(ends[2:], scale)
         y = TOP + LINE * (i + 0.5)
-        found.append(Point(y, str(row["title"]), scale(mean), seed, both, bool(row["best"])))
-        said.append(f"{row['title']} {words.percent(mean)} {words.bracket(ends[2], ends[3])}")
+        title = words.printable(str(row["title"]))  # XML knows no control characters
+        found.append(Point(y, title, scale(mean), seed, both, bool(row["best"])))
+        said.append(f"{title} {words.percent(mean)} {words.bracket(ends[2], ends[3])}")
     height = TOP + LINE * len(found) + BOTTOM
     return Points(height, left, scale.ticks(), tuple(found), "; ".join(said))
 

@@ -219,6 +219,6 @@ def _cost(board: Board) -> str:
     devices = ", ".join(sorted({str(r.environment.get("device")) for r in board.records}))
     return (
         f"**Cost.** {words.duration(sum(seconds.values()))} of trainings and measurements, one after another "
-        f"({devices}); a method {words.duration(median(seconds.values()))} by median, at most "
+        f"({escaped(devices)}); a method {words.duration(median(seconds.values()))} by median, at most "
         f"{words.duration(seconds[dearest])} ({escaped(dearest)})."
     )
