@@ -23,7 +23,7 @@ def test_a_loop_with_the_library_alone_scores_the_same(data_root: Path, tmp_path
     low, high = joint_interval(here, [loop("ms", data, protocol, seed) for seed in SEEDS])
     assert low <= 0 <= high
     assert high - low < 0.2, "an interval that holds everything says nothing"
-    # A tenth of the budget is another experiment, and is told apart.
+    # Three steps in the place of sixty are another experiment, and are told apart.
     less = dataclasses.replace(protocol, epochs=1, epoch_steps=3)
     low, _ = joint_interval(here, [loop("ms", data, less, seed) for seed in SEEDS])
     assert low > 0
