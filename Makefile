@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: benchmark test test-lowest lint coverage mutants leaderboard calibrate agree chaos soak fuzz clean
 
 benchmark: $(VENV)/run
-	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force
+	$(BIN)/python run_benchmark.py --methods ms,xbm,nca --dataset glyphs --protocol quick --force --log-models
 
 test: $(VENV)/dev
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +139,16 @@ def test_the_files_say_what_the_model_is(exported: tuple[Path, Path]) -> None:
     assert f"{100 * run.metrics['map_at_r']:.2f}" in text
 
 
+@contextmanager
+def diary_of(results: Path) -> Iterator[MlflowClient]:
+    """MLflow on the results' own diary, as somebody who uses its models sets it."""
+    mlflow.set_tracking_uri(f"sqlite:///{(results / '.work' / 'mlflow.db').resolve()}")
+    try:
+        yield MlflowClient()
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which takes it out of the environment again
+
+
 def test_mlflow_calls_the_model_and_registers_it_only_on_request(
     exported: tuple[Path, Path], cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,25 +165,49 @@ def test_mlflow_calls_the_model_and_registers_it_only_on_request(
     ]
     assert main([*line, "--mlflow"]) == 0
     address = json.loads(capsys.readouterr().out)["mlflow_model"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{(results / '.work' / 'mlflow.db').resolve()}")
-    assert not client.search_registered_models()
-    model = mlflow.pyfunc.load_model(address)
+    with diary_of(results) as client:
+        assert not client.search_registered_models()
+        model = mlflow.pyfunc.load_model(address)
     pictures = load_dataset("glyphs", None, False).test.pictures
     found = model.predict(np.stack([pictures.read(i) for i in range(IMAGES)]))
     np.testing.assert_allclose(found, recorded_embeddings(results)[:IMAGES].numpy(), rtol=0, atol=1e-5)
     signature = model.metadata.signature
+    columns = found.shape[1]
     assert [spec.shape for spec in (*signature.inputs, *signature.outputs)] == [
-        (-1, -1, -1, 3), (-1, found.shape[1]),
+        (-1, -1, -1, 3), (-1, columns),
     ]  # fmt: skip
-    assert model.predict(model.input_example).shape == (1, found.shape[1])
+    assert model.predict(model.input_example).shape == (1, columns)
     # Asked for again, the model that is there is the one that is registered.
     assert main([*line, "--register", "ours"]) == 0
     assert json.loads(capsys.readouterr().out)["mlflow_model"] == address
-    assert len(client.search_model_versions("name = 'ours'")) == 1
-    assert mlflow.pyfunc.load_model("models:/ours/1").predict(model.input_example).shape == (
-        1,
-        found.shape[1],
-    )
+    with diary_of(results) as client:
+        assert len(client.search_model_versions("name = 'ours'")) == 1
+        assert mlflow.pyfunc.load_model("models:/ours/1").predict(model.input_example).shape == (1, columns)
+
+
+def test_a_run_logs_a_model_of_every_entry_once_on_request(
+    exported: tuple[Path, Path], cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(exported[0], results, ignore=shutil.ignore_patterns("mlflow*"))
+    line = [*TRAINED, "--device", "cpu", "--log-models", "--results", str(results), "--cache", str(cache)]
+    # Its entry is complete: such a command trains nothing but the model, and the next one nothing at all.
+    for said in ("training ms on glyphs under smoke", "MLflow has its model already"):
+        assert main(line) == 0
+        assert said in capsys.readouterr().err
+    with diary_of(results) as client:
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        (model,) = client.search_logged_models(experiments)
+        assert model.name == "embedder" and not client.search_registered_models()
+        loaded = mlflow.pyfunc.load_model(model.model_uri)
+    picture = load_dataset("glyphs", None, False).test.pictures.read(0)
+    found = loaded.predict(np.stack([picture]))
+    np.testing.assert_allclose(found, recorded_embeddings(results)[:1].numpy(), rtol=0, atol=1e-5)
+
+
+def test_models_are_not_logged_without_mlflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAINED, "--log-models", "--tracker", "none", "--results", str(tmp_path)]) == 2
+    assert "--log-models logs in MLflow" in capsys.readouterr().err and not (tmp_path / "records").exists()
 
 
 def test_where_to_export_is_asked_for(

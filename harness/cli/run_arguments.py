@@ -119,6 +119,11 @@ def add_run(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="mlflow (default), none, or module:Class of your own",
     )
+    parser.add_argument(
+        "--log-models",
+        action="store_true",
+        help="then train one model of every entry again and log it in MLflow; `export` does so for one entry",
+    )
     add_storage(parser)
     said = parser.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="while it runs, say only what failed")

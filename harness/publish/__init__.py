@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.files import replace_file
-from harness.publish.markdown import leaderboard
+from harness.publish.markdown import LEADERBOARD, leaderboard
 from harness.publish.papers import read_all
 from harness.publish.readme import refreshed
 from harness.publish.report import report
@@ -22,8 +22,7 @@ from harness.publish.shown import same_picture
 from harness.publish.site import site_pages
 from harness.thumbnails import Pixels
 
-PAGE, REPORT = "LEADERBOARD.md", "REPORT.md"
-SITE = "site"
+REPORT, SITE = "REPORT.md", "site"
 
 #: Pictures of what a board shows, by `harness.thumbnails.picture_id`.
 Pictures = Callable[[Board], Mapping[str, Pixels]]
@@ -83,7 +82,7 @@ def _pages(results: Path, readme: Path | None) -> dict[Path, bytes]:
     """Every generated file and its content, in the order of their paths."""
     boards = read_boards(results)
     pages = _site(results, boards, results / SITE)
-    pages[results / PAGE] = leaderboard(boards, read_reported(results)).encode()
+    pages[results / LEADERBOARD] = leaderboard(boards, read_reported(results)).encode()
     pages[results / REPORT] = report(boards, _findings(results, boards)).encode()
     if readme is not None and readme.is_file():
         site = Path(os.path.relpath(results / SITE, readme.parent)).as_posix()

@@ -22,6 +22,8 @@ from harness.publish.tables import (
     study_table,
 )
 
+#: The page's name in the results folder.
+LEADERBOARD = "LEADERBOARD.md"
 HEAD = """# Leaderboard
 
 Drawn from `results/records` and `results/reported` by `python run_benchmark.py leaderboard`; edit neither

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,16 +54,39 @@ def keep_model(
     """
     try:
         run = Ledger(uri, artifacts, source).parent(entry)
-        mlflow.set_tracking_uri(uri)
-        address = kept(uri, run, tags) or log_model(run, folder, example, columns, tags)
-        if registered is not None:
-            mlflow.register_model(address, registered, tags=dict(tags))
+        with _tracking(uri):
+            address = kept(uri, run, tags) or log_model(run, folder, example, columns, tags)
+            if registered is not None:
+                mlflow.register_model(address, registered, tags=dict(tags))
     except (MlflowException, OSError) as error:
         raise BenchmarkError(
             f"MLflow could not keep the model: {first_line(error)}. Once it answers, the same command tries again; "
             "--to DIR keeps the model in a folder"
         ) from error
     return address
+
+
+@contextmanager
+def _tracking(uri: str) -> Iterator[None]:
+    """MLflow's models know no tracker but the process's own, which it keeps in the environment too."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is allowed: the tracker is nobody's
+
+
+def has_model(
+    uri: str, artifacts: Path | None, source: Mapping[str, str], entry: Entry, tags: Mapping[str, str]
+) -> bool:
+    """Whether the entry's parent run has a model with these tags. Raises BenchmarkError where the tracker fails."""
+    try:
+        return kept(uri, Ledger(uri, artifacts, source).parent(entry), tags) is not None
+    except (MlflowException, OSError) as error:
+        raise BenchmarkError(
+            f"MLflow does not answer: {first_line(error)}; once it does, the same command tries again"
+        ) from error
 
 
 def kept(uri: str, run: str, tags: Mapping[str, str]) -> str | None:
@@ -83,10 +108,17 @@ def log_model(
     code = Path(__file__).parents[2] / "export" / "served.py"
     images = TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))
     embeddings = TensorSpec(np.dtype("float32"), (-1, columns))
+    client = MlflowClient()
+    source = client.get_run(run)
+    # Made before it is filled: by itself MLflow makes it in the Default experiment, whose files lie in ./mlruns.
+    model = client.create_logged_model(
+        source.info.experiment_id, NAME, run, dict(tags), dict(source.data.params)
+    )
     info = Model.log(
         None,
         mlflow.pyfunc,
         name=NAME,
+        model_id=model.model_id,
         run_id=run,
         loader_module=code.stem,
         data_path=str(folder),
@@ -94,6 +126,5 @@ def log_model(
         signature=ModelSignature(Schema([images]), Schema([embeddings])),
         input_example=example[None],
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
-        tags=dict(tags),
     )
     return str(info.model_uri)

@@ -7,44 +7,20 @@ import difflib
 import json
 import shlex
 import tempfile
-import warnings
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from PIL import Image
-from torch import Tensor
 
 from harness.campaign.campaign import Places
-from harness.campaign.determinism import deterministic
-from harness.campaign.environment import commit
-from harness.campaign.events import Entry
-from harness.campaign.prepare import prepare
-from harness.campaign.tracking.study import source_tags
-from harness.cli.diary import artifacts, tracking_uri
+from harness.cli.diary import tracking_uri
+from harness.cli.exporting import keep_export, prepared, write_export
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
 from harness.cli.request import Settled, settle
 from harness.cli.settings import Settings, read_settings
-from harness.dataset import Dataset, ImageSet
-from harness.engine.bench import Bench
-from harness.engine.embedder import Embedder
 from harness.errors import RequestError
-from harness.export.card import card, configuration
-from harness.export.deployed import Deployed, deployed
-from harness.export.files import CARD, demand_equal, demand_onnx, embedded, traced, write_model, write_onnx
-from harness.export.load import prepare as as_pixels
-from harness.export.retraining import first_run, retrained
-from harness.publish.rows import read_boards
+from harness.export.files import demand_onnx
+from harness.export.retraining import first_run
 from harness.record import Record, place, read_record
-
-#: Images on which every form of the model is compared with the engine's.
-COMPARED = 8
-#: Largest difference of one number of a unit vector; features that a GPU computed are a little off.
-ENGINE_TOLERANCE = 1e-3
 
 
 def main(request: argparse.Namespace) -> int:
@@ -66,76 +42,28 @@ def _asks_mlflow(request: argparse.Namespace) -> bool:
 
 def _exported(request: argparse.Namespace, settings: Settings, record: Record, folder: Path) -> int:
     """Train the model again, and keep it in the folder and where else it is asked for."""
-    fold = request.fold - 1
     if request.onnx:
         demand_onnx()
-    settled = _settled(request, settings, record)
-    campaign = settled.campaign
-    (entry,) = campaign.entries()
+    campaign = _settled(request, settings, record).campaign
     say(f"preparing {campaign.dataset.title}")
-    bench, _ = prepare(
-        campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-        lambda what, done, all_: None, keep_images=settings.keep_images,
-    )  # fmt: skip
-    say(f"training {entry.name} again: seed 1, fold {request.fold}")
-    with deterministic(campaign.deterministic):
-        made = retrained(campaign, entry, record, bench, fold)
-    if not made.same:
-        say("this machine gives other digits than the record's; the card says so")
-    model = deployed(made.embedder, bench)
-    config = configuration(record, campaign.trunk, made, model.columns)
-    pixels = _pixels(campaign.dataset.development, config)
-    expected = _engine(made.embedder, bench)
-    demand_equal("the exported model embeds images", embedded(model, pixels), expected, ENGINE_TOLERANCE)
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx = _write(folder, model, pixels, config, request.onnx)
-    board = next(board for board in read_boards(settings.results) if record in board.records)
-    text = card(record, board, campaign.dataset, campaign.trunk, made, model.columns, onnx)
-    (folder / CARD).write_text(text, encoding="utf-8")
-    model_uri = None
+    bench = prepared(campaign, settings)
+    exported = write_export(campaign, settings, record, bench, request.fold - 1, folder, request.onnx)
+    address = None
     if _asks_mlflow(request):
         say("keeping the model in MLflow")
-        model_uri = _kept(request, settings, entry, folder, campaign.dataset, config)
+        address = keep_export(campaign, settings, record, folder, exported, request.register)
     facts = {
-        "entry": request.entry, "folder": request.to, "same_digits": made.same, "onnx_difference": onnx,
-        "mlflow_model": model_uri,
+        "entry": request.entry, "folder": request.to, "same_digits": exported.same, "onnx_difference": exported.onnx,
+        "mlflow_model": address,
     }  # fmt: skip
     lines = (
         []
         if request.to is None
         else [f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}"]
     )
-    lines += [] if model_uri is None else [f"MLflow at {tracking_uri(settings)}: {model_uri}"]
+    lines += [] if address is None else [f"MLflow at {tracking_uri(settings)}: {address}"]
     show(facts, "\n".join(lines), request.json)
     return 0
-
-
-def _kept(
-    request: argparse.Namespace,
-    settings: Settings,
-    entry: Entry,
-    folder: Path,
-    dataset: Dataset,
-    config: dict[str, Any],
-) -> str:
-    """The model's address in MLflow, on the entry's parent run."""
-    # Imported here: mlflow takes seconds, which a plain export need not wait for.
-    from harness.campaign.tracking.models import keep_model
-
-    tags = {"dml.entry": entry.key, "dml.fold": str(config["fold"] - 1), "dml.seed": str(config["seed"])}
-    return keep_model(
-        tracking_uri(settings), artifacts(settings), source_tags(commit()), entry, folder, _example(dataset),
-        config["embedding_size"], tags, request.register,
-    )  # fmt: skip
-
-
-def _example(dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """An image (height, width, 3) to try the model with: one of the dataset where they may be passed on, else a ramp
-    from black to white."""
-    if dataset.shareable:
-        return dataset.development.pictures.read(0)
-    ramp = np.linspace(0, 255, 64).astype(np.uint8)
-    return np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy()
 
 
 def _record(settings: Settings, name: str) -> Record:
@@ -210,26 +138,3 @@ def _own_line(settings: Settings, record: Record) -> str | None:
     """The line that ran the entry here, with this machine's paths; None where it was run elsewhere."""
     file = Places(settings.results).commands / f"{record.key[:24]}.json"
     return str(json.loads(file.read_bytes())["command"]) if file.is_file() else None
-
-
-def _pixels(images: ImageSet, config: dict[str, Any]) -> Tensor:
-    """The first images as the exported loader prepares them, (B, 3, S, S)."""
-    pictures = [Image.fromarray(images.pictures.read(i)) for i in range(min(COMPARED, len(images)))]
-    return torch.stack([as_pixels(picture, config["preprocessing"]) for picture in pictures])
-
-
-def _engine(embedder: Embedder, bench: Bench) -> Tensor:
-    """Embeddings of the same images by the engine, unit length, on the CPU."""
-    index = torch.arange(min(COMPARED, len(bench.development.labels)))
-    embedder = embedder.to(bench.device)
-    found = embedder.embed(bench.inputs(bench.development).test_batches(index))
-    return torch.nn.functional.normalize(found, dim=1).cpu()
-
-
-def _write(folder: Path, model: Deployed, pixels: Tensor, config: dict[str, Any], onnx: bool) -> float | None:
-    """All files but the card; the ONNX file's largest difference."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporters, about their own ways
-        program = traced(model, pixels)
-        write_model(folder, program, config)
-        return write_onnx(folder, program, pixels, embedded(model, pixels)) if onnx else None

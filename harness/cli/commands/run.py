@@ -30,6 +30,7 @@ from harness.cli.boards import board_text, readme_of, width_of
 from harness.cli.closing import closing_lines
 from harness.cli.diary import close_diary, open_diary
 from harness.cli.drawing import draw_and_tell
+from harness.cli.exporting import log_models
 from harness.cli.lines import METHOD
 from harness.cli.main import say, show
 from harness.cli.numbers import AUTO
@@ -69,6 +70,10 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     begun = time.monotonic()
     campaign = settled.campaign
     means = _executor(request, campaign, settings), tracker_of(request.tracker)
+    if request.log_models and request.tracker != MLFLOW:
+        raise RequestError(
+            f"--log-models logs in MLflow, and --tracker is {request.tracker}: leave one of the two out"
+        )
     if campaign.database is not None:
         campaign.database.ready()
     _remember(settled)
@@ -85,7 +90,10 @@ def work_off(request: argparse.Namespace, settled: Settled, settings: Settings) 
     else:
         fresh = []
         draw(settings.results, readme_of(settings.results))
-    return [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
+    records = [r for entry in entries for r in [*kept.values(), *fresh] if r.key == entry.key]
+    if request.log_models:
+        log_models(campaign, settings, records)
+    return records
 
 
 def _catch_up(campaign: Campaign, settings: Settings, entries: Sequence[Entry]) -> None:
