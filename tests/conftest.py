@@ -23,7 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: Files that take minutes each: begun first, so that no core waits at the end for one that was begun last.
 LONGEST = (
-    "test_interrupted.py", "test_chaos.py", "test_docs.py", "test_methods_gate.py", "test_ray.py", "test_storage.py",
+    "test_interrupted.py", "test_chaos.py", "test_docs_commands.py", "test_methods_gate.py", "test_ray.py",
+    "test_storage.py",
 )  # fmt: skip
 
 

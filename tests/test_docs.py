@@ -1,19 +1,14 @@
-"""The words: every command in them runs, tables are what the code says, links lead somewhere, code blocks work.
-
-Commands that train, serve or fetch are run in their dry form: a run as its plan, others as their help.
-"""
+"""The words: tables are what the code says, links lead somewhere, code blocks work. Commands: test_docs_commands.py."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,142 +16,16 @@ from pydantic import BaseModel
 
 from harness.cli.catalogue import refreshed
 from harness.cli.commands.list import table
-from harness.cli.main import main
-from harness.cli.parser import COMMANDS, parse
-from harness.data import load_dataset
 from harness.record import Record
+from tests.docs_lines import PAGES, PROGRAM, ROOT, STANDS_FOR, blocks
 from tests.made_events import made_events
 from tests.made_images import fake
-
-ROOT = Path(__file__).parents[1]
-PAGES = [
-    ROOT / name
-    for name in (
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "methods/README.md",
-        "protocols/README.md",
-        "results/README.md",
-        "results/REPORT.md",
-        "results/LEADERBOARD.md",
-    )
-] + sorted((ROOT / "docs").glob("*.md"))
-PROGRAM = "python run_benchmark.py"
-
-#: What placeholders stand for; data that are not here are stood for by what is embedded.
-STANDS_FOR = {
-    "cub": "glyphs",
-    "/where/the/data/is": "{tmp}",
-    "DIR": "{tmp}/out",
-    "NAME": "somebody",
-    "FILE.npz": "{tmp}/x.npz",
-    "FILE.py": "ms",
-    "folder:PATH#seed=3": "folder:{tmp}/images#seed=3",
-    "methods/my_loss.py": "ms",
-    "methods/softplus_pairs.py": "ms",
-    "ms,softplus_pairs": "ms",
-}
-#: How a command is run here: as another one, or as its help.
-DRY = {"run": "plan", "place": "plan"}
-HELP = {"ui", "speed", "merge", "export", "leaderboard", "sync", "doctor"}
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def commands() -> Iterator[str]:
-    """Every command line of ours, and every flag that stands alone in a table, as an argument of a run."""
-    for page in PAGES:
-        text = page.read_text()
-        for block in blocks(text, "sh"):
-            for line in block.replace("\\\n", " ").splitlines():
-                if PROGRAM in line and not line.startswith("#"):
-                    yield line[line.index(PROGRAM) :]
-        words = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-        for code in re.findall(r"`([^`\n]+)`", words):
-            if code.startswith(PROGRAM):
-                yield code
-        if page.name == "README.md" and page.parent == ROOT:
-            rows = [line for line in text.splitlines() if line.startswith("| ")]
-            yield from (f"{PROGRAM} {code}" for row in rows for code in re.findall(r"`(--[^`]+)`", row))
-
-
-LINES = sorted(set(commands()))
 
 
 def write_images(folder: Path, ending: str) -> None:
     """Eight classes of three images, one folder each."""
     for i in range(24):
         fake(folder / f"class{i % 8}" / f"{i}{ending}", 997 * i)
-
-
-def words_of(line: str, tmp: Path) -> list[str]:
-    words = shlex.split(line.removeprefix(PROGRAM), comments=False)
-    kept = words[: words.index("#")] if "#" in words else words
-    return [STANDS_FOR.get(word, word).format(tmp=tmp) for word in kept]
-
-
-def dry(words: list[str], tmp: Path) -> list[str]:
-    """The words as they are run here."""
-    command = words[0] if words and words[0] in COMMANDS else "run"
-    rest = words if command == "run" else words[1:]
-    if command in HELP or "prepare" in rest:
-        parse(words)  # what is asked for is asked for rightly
-        return [command, "--help"]
-    if command == "new":
-        return [command, *rest, "--to", str(tmp)]
-    if "--into" in rest:
-        page = tmp / "page.md"
-        page.write_text(f"<!-- list: {rest[0]} -->\n<!-- /list -->\n")
-        return [command, *rest[: rest.index("--into")], "--into", str(page)]
-    if command == "place":
-        rest = ["--methods", *rest]
-    places = [] if command == "check" else ["--results", str(tmp / "results"), "--cache", str(tmp / "cache")]
-    return [DRY.get(command, command), *rest, *places, *known(DRY.get(command, command), rest)]
-
-
-def known(command: str, rest: list[str]) -> list[str]:
-    """What a plan needs to be made without weights or data of anybody."""
-    if command != "plan":
-        return []
-    added = [] if "--protocol" in rest else ["--protocol", "smoke"]
-    if "reality_check" in rest:
-        added += ["--set", "backbone=convnet", "--set", "weights=none"]
-    if "frozen" in rest and "--weights" not in rest:
-        added += ["--weights", "none"]
-    return added
-
-
-@pytest.fixture(scope="module")
-def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs")
-    write_images(folder / "images", ".png")
-    labels = load_dataset("glyphs", None, False).test.labels
-    made = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
-    np.savez(folder / "x.npz", embeddings=made, labels=labels)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ended() -> dict[tuple[str, ...], Any]:
-    """How commands ended: several lines may have one dry form."""
-    return {}
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_every_command_runs(
-    line: str, tmp: Path, ended: dict[tuple[str, ...], Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = tuple(dry(words_of(line, tmp), tmp))
-    if words not in ended:
-        try:
-            ended[words] = main(words)
-        except SystemExit as end:
-            ended[words] = end.code
-    # An audit that finds something ends with 1: two characters may well look alike.
-    assert ended[words] == 0 or ("audit" in words and ended[words] == 1), capsys.readouterr().err
 
 
 def test_make_has_what_the_words_ask_of_it() -> None:
