@@ -17,6 +17,7 @@ from harness.data.store import build_store
 from harness.discovery import load_method, load_protocol
 from harness.engine.inputs import ImageInputs
 from harness.metrics import score
+from harness.speed import steps
 from harness.speed.evaluation import clustered, evaluation_figures, evaluation_growth
 from harness.speed.pipeline import _Decoded, _transform, pipeline_figures
 from harness.speed.rounds import Times, compared, figure
@@ -94,6 +95,15 @@ def test_step_costs_know_the_same_loss_of_another_library() -> None:
     ms = ours["ms"]
     assert ms.other is not None and ms.low is not None and ms.high is not None
     assert 0 < ms.low <= ms.other <= ms.high
+
+
+def test_a_loss_that_no_memory_holds_there_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "MOST_CUBIC", 16)
+    methods = [load_method(name) for name in ("contrastive", "ntxent")]
+    told: list[str] = []
+    _, ntxent = step_costs(methods, "contrastive", batch=32, rounds=1, told=told.append)
+    assert [what.split(",")[0].strip() for what in told] == ["contrastive", "ntxent"]
+    assert ntxent.milliseconds > 0 and ntxent.other is None and "memory" in ntxent.differs
 
 
 def test_steps_are_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ COMPILED = "compiled"
 DIMENSIONS, IMAGES, CLASSES = 128, 2000, 100
 #: Seconds that a round spends on an objective, about; steps before the first round; and seconds of a step that is slow.
 ROUND, WARM, SLOW = 0.02, 4, 1.0
+#: Images of a batch above which no loss is tried there whose memory grows with the batch's cube.
+MOST_CUBIC = 512
 #: Spread of a class around its centre, of which each value has a spread of 1: neither separated nor without order.
 NOISE = 1.2
 
@@ -38,7 +40,8 @@ class StepCost:
 
     milliseconds: of the processor, median over rounds. to_plain: its time over that of the plainest objective, median.
     other: the other library's time over ours (median; low and high are extremes over rounds): above 1 means that ours
-        is faster. None where the library has no such loss, or is not installed. differs: what is not the same there.
+        is faster. None where the library has no such loss, is not installed, or would take more memory than a machine
+        has. differs: what is not the same there, or that.
     compiled: our time as it is over our time compiled, median; None where it was not asked for or cannot be.
     """
 
@@ -79,12 +82,19 @@ class _Repeated:
 
 
 def step_costs(
-    methods: Sequence[Method], plain: str, batch: int, rounds: int, *, compiled: bool = False
+    methods: Sequence[Method],
+    plain: str,
+    batch: int,
+    rounds: int,
+    *,
+    compiled: bool = False,
+    told: Callable[[str], None] = lambda what: None,
 ) -> list[StepCost]:
     """Of every method that trains by steps, at its published values, on the CPU with torch's number of threads.
 
     plain: the name of the method whose step stands for the least work; it is one of them. batch: images.
     compiled: also by torch.compile, seconds of a C++ compiler for each, for those that it takes whole.
+    told: called with what is measured next.
     """
     costs = []
     # Warnings are the other library's; ours are errors in our tests.
@@ -93,6 +103,7 @@ def step_costs(
         torch.manual_seed(0)
         beside = next(_runs(method, batch, False)[plain] for method in methods if method.name == plain)
         for method in methods:
+            told(f"  {method.name}, batches of {batch}")
             runs = _runs(method, batch, compiled)
             if not runs:
                 continue
@@ -122,7 +133,7 @@ def _runs(method: Method, batch: int, compiled: bool) -> dict[str, _Repeated]:
     ):
         runs[f"{method.name} {COMPILED}"] = whole
     equivalent = EQUIVALENTS.get(method.name)
-    if equivalent is not None and find_spec(OTHER) is not None:
+    if equivalent is not None and find_spec(OTHER) is not None and not _too_large(equivalent, batch):
         theirs = _equivalent(equivalent, method, task)
         runs[_there(method.name)] = _Repeated(theirs, embeddings, labels).filled()
     return runs
@@ -139,6 +150,10 @@ def _compiled(objective: Any, embeddings: Tensor, labels: Tensor) -> _Repeated |
         return None
 
 
+def _too_large(equivalent: Equivalent, batch: int) -> bool:
+    return equivalent.cubic and batch > MOST_CUBIC
+
+
 def _there(name: str) -> str:
     return f"{name} {OTHER}"
 
@@ -151,7 +166,9 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
     gain = statistics.median(ratios(name, compiled)) if compiled in seconds else None
     own, to_plain = statistics.median(seconds[name]), statistics.median(ratios(name, plain))
     if _there(name) not in seconds:
-        return StepCost(name, batch, 1000 * own, to_plain, compiled=gain)
+        there = EQUIVALENTS.get(name)
+        differs = "needs more memory there than a machine has" if there and _too_large(there, batch) else ""
+        return StepCost(name, batch, 1000 * own, to_plain, differs=differs, compiled=gain)
     beside = ratios(_there(name), name)
     return StepCost(
         name,

@@ -143,7 +143,9 @@ def _steps(request: argparse.Namespace) -> Rows:
     return [
         asdict(cost)
         for batch in request.batches or _sizes(request).objectives
-        for cost in step_costs(list(chosen.values()), PLAIN, batch, request.rounds, compiled=request.compiled)
+        for cost in step_costs(
+            list(chosen.values()), PLAIN, batch, request.rounds, compiled=request.compiled, told=say
+        )
     ]
 
 
