@@ -198,7 +198,7 @@ def test_a_run_logs_a_model_of_every_entry_once_on_request(
     with diary_of(results) as client:
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         (model,) = client.search_logged_models(experiments)
-        assert model.name == "embedder" and not client.search_registered_models()
+        assert model.name == "ms embedder" and not client.search_registered_models()
         loaded = mlflow.pyfunc.load_model(model.model_uri)
     picture = load_dataset("glyphs", None, False).test.pictures.read(0)
     found = loaded.predict(np.stack([picture]))

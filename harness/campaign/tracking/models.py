@@ -27,8 +27,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about its own types
     import mlflow.pyfunc
 
-#: What the model is called on its run.
-NAME = "embedder"
 #: What `harness.export.served` needs.
 PACKAGES = ("torch", "numpy", "pillow")
 
@@ -55,7 +53,9 @@ def keep_model(
     try:
         run = Ledger(uri, artifacts, source).parent(entry)
         with _tracking(uri):
-            address = kept(uri, run, tags) or log_model(run, folder, example, columns, tags)
+            address = kept(uri, run, tags) or log_model(
+                f"{entry.method.slug} embedder", run, folder, example, columns, tags
+            )
             if registered is not None:
                 mlflow.register_model(address, registered, tags=dict(tags))
     except (MlflowException, OSError) as error:
@@ -101,7 +101,7 @@ def kept(uri: str, run: str, tags: Mapping[str, str]) -> str | None:
 
 
 def log_model(
-    run: str, folder: Path, example: npt.NDArray[np.uint8], columns: int, tags: Mapping[str, str]
+    name: str, run: str, folder: Path, example: npt.NDArray[np.uint8], columns: int, tags: Mapping[str, str]
 ) -> str:
     """Log the exported folder, with the code that lets MLflow call it, what it takes and gives, and an example."""
     # By its path: it is code that goes out, and is never imported here.
@@ -112,12 +112,12 @@ def log_model(
     source = client.get_run(run)
     # Made before it is filled: by itself MLflow makes it in the Default experiment, whose files lie in ./mlruns.
     model = client.create_logged_model(
-        source.info.experiment_id, NAME, run, dict(tags), dict(source.data.params)
+        source.info.experiment_id, name, run, dict(tags), dict(source.data.params)
     )
     info = Model.log(
         None,
         mlflow.pyfunc,
-        name=NAME,
+        name=name,
         model_id=model.model_id,
         run_id=run,
         loader_module=code.stem,
@@ -125,6 +125,6 @@ def log_model(
         code_paths=[str(code)],
         signature=ModelSignature(Schema([images]), Schema([embeddings])),
         input_example=example[None],
-        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
+        pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in PACKAGES],
     )
     return str(info.model_uri)
