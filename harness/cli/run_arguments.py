@@ -72,37 +72,8 @@ def add_storage(parser: ArgumentParser) -> None:
 def add_run(parser: ArgumentParser) -> None:
     """A run; a plan takes the same arguments, so that one line can be planned and then run."""
     _experiment(parser)
-    parser.add_argument(
-        "--workers",
-        type=whole_or_auto,
-        metavar="N",
-        help="trainings at once, or auto: tried out first; default: the cores, or 1 on a GPU",
-    )
-    parser.add_argument(
-        "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"
-    )
-    parser.add_argument(
-        "--per-gpu",
-        type=whole(1),
-        default=1,
-        metavar="N",
-        help="trainings that share a GPU of a Ray cluster (default 1)",
-    )
-    parser.add_argument(
-        "--max-hours", type=amount("hours"), metavar="H", help="start nothing new after so long"
-    )
-    parser.add_argument(
-        "--max-cell-minutes",
-        type=amount("minutes"),
-        metavar="M",
-        help="a training that takes longer is ended and has failed",
-    )
-    parser.add_argument(
-        "--max-cell-gb",
-        type=amount("gigabytes"),
-        metavar="GB",
-        help="likewise one whose process takes more memory of its own",
-    )
+    _executor(parser)
+    _limits(parser)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -113,6 +84,59 @@ def add_run(parser: ArgumentParser) -> None:
         action="store_true",
         help="keep test curves of the final trainings, to show what choosing the epoch on them would have claimed",
     )
+    _diary(parser)
+    add_storage(parser)
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="while it runs, say only what failed")
+    said.add_argument(
+        "--verbose", action="store_true", help="a line for every cell, and for every validation"
+    )
+    add_json(parser)
+
+
+def _executor(parser: ArgumentParser) -> None:
+    """Where trainings are worked off, and how many at once."""
+    work = parser.add_argument_group("trainings at once")
+    work.add_argument(
+        "--workers",
+        type=whole_or_auto,
+        metavar="N",
+        help="trainings at once, or auto: tried out first; default: the cores, or 1 on a GPU",
+    )
+    work.add_argument(
+        "--executor", choices=("local", "processes", "ray"), help="default: processes if workers > 1"
+    )
+    work.add_argument(
+        "--per-gpu",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="trainings that share a GPU of a Ray cluster (default 1)",
+    )
+
+
+def _limits(parser: ArgumentParser) -> None:
+    """Of the command and of a training."""
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--max-hours", type=amount("hours"), metavar="H", help="start nothing new after so long"
+    )
+    limits.add_argument(
+        "--max-cell-minutes",
+        type=amount("minutes"),
+        metavar="M",
+        help="a training that takes longer is ended and has failed",
+    )
+    limits.add_argument(
+        "--max-cell-gb",
+        type=amount("gigabytes"),
+        metavar="GB",
+        help="likewise one whose process takes more memory of its own",
+    )
+
+
+def _diary(parser: ArgumentParser) -> None:
+    """What follows the run."""
     parser.add_argument(
         "--tracker",
         default="mlflow",
@@ -124,13 +148,6 @@ def add_run(parser: ArgumentParser) -> None:
         action="store_true",
         help="then train one model of every entry again and log it in MLflow; `export` does so for one entry",
     )
-    add_storage(parser)
-    said = parser.add_mutually_exclusive_group()
-    said.add_argument("--quiet", action="store_true", help="while it runs, say only what failed")
-    said.add_argument(
-        "--verbose", action="store_true", help="a line for every cell, and for every validation"
-    )
-    add_json(parser)
 
 
 def add_plan(parser: ArgumentParser) -> None:
