@@ -92,13 +92,15 @@ def swapped(points: Points, medoids: Tensor) -> Tensor:
     medoids = medoids.clone()
     start = points.nearness[:, medoids].argmin(1)
     for slot in range(len(medoids)):
-        own = start == slot
+        own = (start == slot).nonzero()[:, 0]  # the medoid itself is one of them
         others = points.nearness[:, medoids].clone()
         others[:, slot] = torch.inf
         nearest, slots = others.min(1)
-        moved = torch.where(points.nearness < nearest, slot, slots)  # row j: assignments if j takes the place
-        scores = points.scores(points.d[:, own].sum(1), moved, len(medoids)).masked_fill(~own, -torch.inf)
+        moved = torch.where(
+            points.nearness[own] < nearest, slot, slots
+        )  # row j: assignments if own[j] takes the place
+        scores = points.scores(points.d[own][:, own].sum(1), moved, len(medoids))
         best = scores.argmax()
-        if scores[best] > scores[medoids[slot]]:
-            medoids[slot] = best
+        if scores[best] > scores[own == medoids[slot]]:
+            medoids[slot] = own[best]
     return medoids
