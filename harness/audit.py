@@ -8,11 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from harness.errors import RequestError
-from harness.files import replace_file
-from harness.record import Fraction, Part, Slug
+from harness.record import Fraction, Part, Slug, read_part, write_part
 
 
 class TestCurve(Part):
@@ -46,22 +44,9 @@ def audit_place(results: Path, protocol: str, dataset: str, method: str) -> Path
 
 def write_audit(results: Path, audit: Audit) -> Path:
     """Write an audit, replaced whole. Returns its path."""
-    path = audit_place(results, audit.protocol, audit.dataset, audit.method)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (audit.model_dump_json(by_alias=True, indent=1) + "\n").encode())
-    return path
+    return write_part(audit_place(results, audit.protocol, audit.dataset, audit.method), audit)
 
 
 def read_audit(path: Path) -> Audit:
     """Read and check an audit. Raises RequestError naming the file and the field."""
-    try:
-        return Audit.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RequestError(
-            f"{path}: {where}: {first['msg']}. This is no audit of schema 1; run the entry again with --audit, or "
-            "remove it"
-        ) from None
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    return read_part(Audit, path, "run the entry again with --audit, or remove it")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,9 @@ from harness.errors import RequestError
 from harness.files import read_npz, replace_file
 from harness.thumbnails import add_thumbnails
 
-SCHEMA = 1
 Fraction = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{6,64}$")]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120)]
-
-
 Setting = bool | int | float | str | None
 """A value of a hyperparameter."""
 
@@ -34,6 +31,9 @@ class Part(BaseModel):
     """Base of all that a record is made of: unknown fields are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+APart = TypeVar("APart", bound=Part)
 
 
 class PaperReference(Part):
@@ -189,8 +189,13 @@ def _demand(kind: type[BaseModel], facts: dict[str, Any], where: str) -> None:
     try:
         kind.model_validate(facts)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(".".join(map(str, (where, *first["loc"]))) + f": {first['msg']}") from None
+        raise ValueError(_first_fault(error, where)) from None
+
+
+def _first_fault(error: ValidationError, *within: str) -> str:
+    """The field that is wrong, and how."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, (*within, *first['loc']))) or 'the file'}: {first['msg']}"
 
 
 class _Settings(BaseModel):
@@ -226,6 +231,25 @@ class _Distribution(BaseModel):
         return self
 
 
+def write_part(path: Path, part: Part) -> Path:
+    """Write a record, an audit or a submission as JSON, replaced whole. Returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (part.model_dump_json(by_alias=True, indent=1) + "\n").encode())
+    return path
+
+
+def read_part(kind: type[APart], path: Path, remedy: str) -> APart:
+    """Read and check what `write_part` wrote. Raises RequestError naming the file and the field, with the remedy."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise RequestError(
+            f"{path}: {_first_fault(error)}. This is no {kind.__name__.lower()} of schema 1; {remedy}"
+        ) from None
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+
+
 def place(results: Path, protocol: str, dataset: str, method: str) -> Path:
     """Where an entry's JSON lies under the results folder."""
     return results / "records" / protocol / dataset / f"{method}.json"
@@ -249,23 +273,12 @@ def write_record(results: Path, record: Record, arrays: Mapping[str, npt.NDArray
     np.savez_compressed(packed, allow_pickle=False, **kept)
     # The arrays first: a JSON that is there always has its arrays.
     replace_file(path.with_suffix(".npz"), packed.getvalue())
-    text = record.model_dump_json(by_alias=True, indent=1)
-    replace_file(path, (text + "\n").encode())
-    return path
+    return write_part(path, record)
 
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises RequestError naming the file and the field."""
-    try:
-        record = Record.model_validate_json(path.read_bytes(), strict=False)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RequestError(
-            f"{path}: {where}: {first['msg']}. This is no record of schema {SCHEMA}; run the entry again, or remove it"
-        ) from None
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    record = read_part(Record, path, "run the entry again, or remove it")
     if record.method != path.stem or record.dataset != path.parent.name:
         raise RequestError(
             f"{path}: says it is {record.dataset}/{record.method}; a record's place is its name, so move or remove it"

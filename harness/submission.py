@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from harness.errors import RequestError
-from harness.files import replace_file
-from harness.record import Fraction, Part, Sha, Slug
+from harness.record import Fraction, Part, Sha, Slug, read_part, write_part
 
 
 class Submission(Part):
@@ -33,17 +32,9 @@ class Submission(Part):
     excluded: int
 
 
-def submission_place(results: Path, dataset: str, name: str) -> Path:
-    """Where a submission lies under the results folder."""
-    return results / "submitted" / dataset / f"{name}.json"
-
-
 def write_submission(results: Path, submission: Submission) -> Path:
     """Write a submission, replaced whole. Returns its path."""
-    path = submission_place(results, submission.dataset, submission.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (submission.model_dump_json(by_alias=True, indent=1) + "\n").encode())
-    return path
+    return write_part(results / "submitted" / submission.dataset / f"{submission.name}.json", submission)
 
 
 def read_submissions(results: Path) -> list[Submission]:
@@ -52,17 +43,7 @@ def read_submissions(results: Path) -> list[Submission]:
 
 
 def _read(path: Path) -> Submission:
-    try:
-        submission = Submission.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RequestError(
-            f"{path}: {where}: {first['msg']}. This is no submission of schema 1; `evaluate FILE --submit NAME` "
-            "writes one"
-        ) from None
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    submission = read_part(Submission, path, "`evaluate FILE --submit NAME` writes one")
     if submission.name != path.stem or submission.dataset != path.parent.name:
         raise RequestError(
             f"{path}: says it is {submission.dataset}/{submission.name}; its place is its name, so move or remove it"
