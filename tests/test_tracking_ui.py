@@ -166,5 +166,5 @@ def test_a_server_that_runs_already_is_only_shown(server: str) -> None:
     ui(server, announce=lines.append)
     assert len(lines) == 1
     assert "workflowType=machine_learning" in lines[0]
-    show(server, False, lines.append)
+    show(server, lines.append)
     assert lines[0] == lines[1]

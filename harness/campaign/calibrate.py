@@ -61,11 +61,9 @@ def shortened(bench: Bench) -> Bench:
     return dataclasses.replace(bench, protocol=protocol)
 
 
-def timed_training(campaign: Campaign, entry: Entry, folder: Path, fold: int, seed: int) -> Training:
-    """A training of the entry with the published values. folder: for what comes of it."""
-    values = {}
-    if entry.method.build is not None:
-        values = published_values(entry.method, entry.protocol, entry.dataset)
+def timed_training(campaign: Campaign, entry: Entry, fold: int, seed: int) -> Training:
+    """A training of the entry with the published values."""
+    values = published_values(entry.method, entry.protocol, entry.dataset)
     return new_training(entry, campaign.trunk.sha256, campaign.threads, values, fold, seed)
 
 
@@ -91,7 +89,7 @@ class _Timing:
 
     def training(self, fold: int, seed: int = 0) -> TrainJob:
         """A short training with the published values, and a measurement of as much as there is to develop on."""
-        cell = timed_training(self.campaign, self.entry, self.folder, fold, seed)
+        cell = timed_training(self.campaign, self.entry, fold, seed)
         return TrainJob(cell, Measurement((cell.key,)), self._shown())
 
     def trainings(self) -> list[TrainJob]:

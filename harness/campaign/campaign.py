@@ -105,7 +105,7 @@ class Campaign:
         return None if self.audit and entry.method.build is not None and not self._audited(entry) else record
 
     def _audited(self, entry: Entry) -> bool:
-        path = audit_place(self.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        path = audit_place(self.places.results, *entry.slugs)
         try:
             return read_audit(path).key == entry.key
         except RequestError:
@@ -113,7 +113,7 @@ class Campaign:
 
     def _written(self, entry: Entry) -> Record | None:
         """The complete record at the entry's place, whatever made it; None where it is not whole: it is made again."""
-        path = place(self.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        path = place(self.places.results, *entry.slugs)
         try:
             record = read_record(path)
             read_arrays(path)

@@ -43,7 +43,7 @@ def best_workers(
     while workers <= most:
         executor = executor_for(place, workers)
         try:
-            found = _rate(executor, campaign, entry, folder, workers)
+            found = _rate(executor, campaign, entry, workers)
             left = _free(bench.device)
         except (BrokenProcessPool, MemoryError, torch.OutOfMemoryError):
             break
@@ -58,11 +58,11 @@ def best_workers(
     return best
 
 
-def _rate(executor: Executor, campaign: Campaign, entry: Entry, folder: Path, workers: int) -> float:
+def _rate(executor: Executor, campaign: Campaign, entry: Entry, workers: int) -> float:
     """Trainings a second, once every worker is warm."""
 
     def job(number: int) -> TrainJob:
-        return TrainJob(timed_training(campaign, entry, folder, 0, -number))
+        return TrainJob(timed_training(campaign, entry, 0, -number))
 
     for future in [executor.submit(job(number)) for number in range(workers)]:
         future.result()

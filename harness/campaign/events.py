@@ -44,6 +44,11 @@ class Entry:
     def name(self) -> str:
         return f"{self.method.name} on {self.dataset_slug} under {self.protocol.slug}"
 
+    @property
+    def slugs(self) -> tuple[str, str, str]:
+        """(protocol, dataset, method), as the record's path says them."""
+        return self.protocol.slug, self.dataset_slug, self.method.slug
+
 
 @dataclass(frozen=True)
 class EntryStarted:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,7 +111,7 @@ _File = Annotated[_TrainingFile | _MeasurementFile, Field(discriminator="kind")]
 _FILE: TypeAdapter[_TrainingFile | _MeasurementFile] = TypeAdapter(_File)
 
 
-def cell_files(results: Path) -> Iterator[Path]:
+def cell_files(results: Path) -> list[Path]:
     """The files of the finished cells under a results folder, in order; whether they are good is not said.
 
     Raises RequestError where there are none.
@@ -124,7 +123,7 @@ def cell_files(results: Path) -> Iterator[Path]:
             f"{results}: no finished cells ({cells} holds none); give a results folder that a run has worked in, "
             "with its .work"
         )
-    yield from files
+    return files
 
 
 def read_cell(path: Path, results: Path) -> tuple[Cell, CellResult]:

@@ -46,7 +46,7 @@ def merge(folders: Sequence[Path], store: CellStore) -> Merged:
 
     Raises RequestError where a folder holds no cells, before anything is taken.
     """
-    files = [(folder, path) for folder in folders for path in list(cell_files(folder))]
+    files = [(folder, path) for folder in folders for path in cell_files(folder)]
     merged = Merged()
     for folder, path in files:
         try:

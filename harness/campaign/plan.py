@@ -121,9 +121,7 @@ def recorded_cost(campaign: Campaign, entry: Entry) -> Cost:
     """What the entry's cells took when its record was made, if that was on a machine like this and its trainings had
     as many threads; a record knows no more than the mean over all of them."""
     try:
-        record = read_record(
-            place(campaign.places.results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
-        )
+        record = read_record(place(campaign.places.results, *entry.slugs))
     except (OSError, RequestError):
         return UNKNOWN
     here = environment(campaign.device, campaign.threads, campaign.workers, campaign.deterministic)

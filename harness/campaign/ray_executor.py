@@ -136,9 +136,8 @@ def _connect(cluster: Cluster, threads: int) -> None:
             logging_level=logging.ERROR,
             **({} if cluster.address else own),
         )
-    except (
-        Exception
-    ) as error:  # Ray raises some of its own, and Exception itself where it does not come up in time
+    except Exception as error:
+        # Ray raises some of its own, and Exception itself where it does not come up in time.
         ray.shutdown()
         raise RequestError(
             f"--executor ray: no Ray cluster {at}: {_line(error)}. `ray status` says whether one runs; without "

@@ -56,7 +56,6 @@ class Journals:
                 study = study_of(_journal(journal), name)
                 old = study.get_trials(deepcopy=False)
             except Exception:  # whatever the parser of a damaged journal raises
-                old = []
                 journal.replace(journal.with_suffix(".damaged"))
             else:
                 whole = whole_trials(old, space)

@@ -43,7 +43,7 @@ def retold(campaign: Campaign, entry: Entry) -> Iterator[Event]:
         replay(campaign, entry, Path(folder), told.append)
     record, results = campaign.recorded(entry), campaign.places.results
     if record is not None:
-        path = place(results, entry.protocol.slug, entry.dataset_slug, entry.method.slug)
+        path = place(results, *entry.slugs)
         told.append(EntryDone(entry, record, read_arrays(path)))
     if told:
         yield from (EntryStarted(entry), *told, *pages_of(results, [entry]))

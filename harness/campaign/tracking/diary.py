@@ -42,7 +42,7 @@ class MlflowDiary:
     """A watcher that keeps MLflow up to date. Calls return at once and never raise.
 
     uri: MLflow's tracking address. artifacts: folder for what is attached to runs; None leaves the place to a server.
-    environment: facts of this machine and checkout (`commit`, `branch`, `clean`), for MLflow's source tags.
+    environment: facts of this machine and checkout (`commit`, `clean`), for MLflow's source tags.
     patience: seconds that `close` waits while nothing gets written, before it gives up.
 
     After `close`, `summary` is a line for the terminal, empty when everything is written. Telling all events to
@@ -207,9 +207,8 @@ class MlflowDiary:
         except RefusedError as error:
             self._refusal = self._refusal or line_of(error)
             return True
-        except (
-            Exception
-        ) as error:  # whatever a tracker raises: the campaign goes on, what is missing is counted
+        except Exception as error:
+            # Whatever a tracker raises: the campaign goes on, what is missing is counted.
             if not self.failing:
                 self._turned = time.monotonic()
             self.failing = line_of(error)

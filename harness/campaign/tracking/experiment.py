@@ -7,6 +7,7 @@ import json
 from harness.campaign.events import Entry
 from harness.campaign.tracking.pages import NOTE
 from harness.campaign.tracking.server import VIEW
+from harness.campaign.tracking.views import STATE
 
 
 def experiment_name(entry: Entry) -> str:
@@ -40,7 +41,7 @@ def experiment_tags(entry: Entry) -> dict[str, str]:
         "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
         "mlflow.experimentKind": "custom_model_development",
         # The state of MLflow's table of runs that an address with this key opens.
-        f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": columns(protocol.selection)}),
+        f"{STATE}{VIEW}": json.dumps({"selectedColumns": columns(protocol.selection)}),
         "dml.dataset": entry.dataset_slug,
         "dml.protocol": protocol.slug,
     }

@@ -15,7 +15,6 @@ DIGEST_LENGTH = 8
 
 def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
     """The dataset in each of its roles; MLflow keeps one context a name, so each role has its own."""
-    sizes = {"test": entry.test}
     return [
         DatasetInput(
             Dataset(
@@ -24,7 +23,13 @@ def dataset_inputs(entry: Entry, contexts: Sequence[str]) -> list[DatasetInput]:
                 source_type="local",
                 source=json.dumps({"dataset": entry.dataset, "split": entry.split}),
                 profile=json.dumps(
-                    dict(zip(("classes", "images"), sizes.get(context, entry.development), strict=True))
+                    dict(
+                        zip(
+                            ("classes", "images"),
+                            entry.test if context == "test" else entry.development,
+                            strict=True,
+                        )
+                    )
                 ),
             ),
             [InputTag("mlflow.data.context", context)],

@@ -20,8 +20,8 @@ from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 #: Under this prefix MLflow's pages look for system metrics.
 PREFIX = "system/"
-#: Seconds between two samples, and between two values.
-SAMPLE, SPAN = 10.0, 60.0
+#: Seconds between two values; the diary says how often a sample is taken.
+SPAN = 60.0
 KINDS: Sequence[Callable[[], Any]] = (CPUMonitor, DiskMonitor, NetworkMonitor, GPUMonitor)
 
 

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
@@ -31,7 +30,6 @@ SERVER_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB
 def ui(
     uri: str,
     port: int = 5000,
-    open_browser: bool = False,
     announce: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Serve the runs at `uri` until interrupted; Ctrl-C and SIGTERM end the server and return.
@@ -41,13 +39,13 @@ def ui(
     Raises RequestError when the port is taken, BenchmarkError when the server ends by itself.
     """
     if uri.startswith(("http://", "https://")):
-        show(uri, open_browser, announce)
+        show(uri, announce)
         return
     announce("Starting MLflow; it takes about 20 seconds ...")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with running_server(uri, port) as base:
-            show(base, open_browser, announce)
+            show(base, announce)
             announce("Ctrl-C ends the server")
             while True:
                 time.sleep(3600)
@@ -105,15 +103,13 @@ def stop(server: subprocess.Popen[bytes]) -> None:
             return
 
 
-def show(base: str, open_browser: bool, announce: Callable[[str], None]) -> None:
-    """Announce the address of every experiment of ours, the newest last, and open that one where asked."""
+def show(base: str, announce: Callable[[str], None]) -> None:
+    """Announce the address of every experiment of ours, the newest last."""
     pages = addresses(base)
     for name, address in pages:
         announce(f"{name}  {address}")
     if not pages:
         announce(f"no runs yet  {base}")
-    elif open_browser:
-        webbrowser.open(pages[-1][1])
 
 
 def addresses(base: str) -> list[tuple[str, str]]:

@@ -125,9 +125,8 @@ def chosen_params(record: Record) -> dict[str, str]:
 def source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
     """MLflow's own tags for the code that ran, by hand: workers may not run in a checkout."""
     tags = {"mlflow.source.name": "run_benchmark.py", "mlflow.source.type": "LOCAL"}
-    for name, fact in (("commit", "commit"), ("branch", "branch"), ("repoURL", "repository")):
-        if environment.get(fact):
-            tags[f"mlflow.source.git.{name}"] = str(environment[fact])
+    if environment.get("commit"):
+        tags["mlflow.source.git.commit"] = str(environment["commit"])
     if "clean" in environment:
         tags["mlflow.source.git.dirty"] = str(not environment["clean"]).lower()
     return tags
