@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol as Interface
@@ -140,6 +140,8 @@ class DatasetSource:
 
     load: `load(root, partial) -> Dataset`. `root` is the data root, or None when the user named none.
         Raises MissingError (what is missing, where it was looked for, how to get it) and RequestError.
+    archives: the files to fetch, none where nobody may hand them on.
+    embedded: whether the images are part of the program, so that there is no place to look for them.
     own_place: whether the images are the user's own, so that `root` is the place named after the colon
         (`folder:PATH`) and never the data root.
     """
@@ -148,6 +150,6 @@ class DatasetSource:
     load: Callable[[Path | None, bool], Dataset]
     homepage: str = ""
     terms: str = ""
-    archives: Sequence[Archive] = field(default_factory=tuple)
+    archives: Sequence[Archive] = ()
     embedded: bool = False
     own_place: bool = False

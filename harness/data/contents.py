@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol as Interface
@@ -14,6 +12,7 @@ from typing import TypeVar, runtime_checkable
 from harness.data.parallel import in_order
 from harness.dataset import Dataset, Pictures
 from harness.errors import RequestError
+from harness.files import replace_file
 
 Result = TypeVar("Result")
 
@@ -58,7 +57,8 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
         known: list[str] = json.loads(memory.read_text(encoding="utf-8"))
         return known
     hashes = each(pictures.content, len(pictures), workers)
-    _write(memory, json.dumps(hashes))
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(memory, json.dumps(hashes).encode())
     return hashes
 
 
@@ -95,13 +95,3 @@ def refuse_broken(broken: list[RequestError], images: int) -> None:
             f"{len(broken):,} of {images:,} images cannot be read; replace or remove them "
             f"(`data verify NAME` lists those of every role):\n  {named}{rest}"
         )
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as unfinished:
-        unfinished.write(text)
-        unfinished.flush()
-        os.fsync(unfinished.fileno())
-    os.replace(name, file)

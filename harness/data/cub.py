@@ -35,26 +35,16 @@ def load(root: Path | None, partial: bool) -> Dataset:
     """The dataset from its official folder (images.txt, image_class_labels.txt, classes.txt, images/), or from a copy
     with one folder a class.
     """
+    title = TITLE
     try:
         folder = find(root, "cub", FOLDERS, ("images.txt",), TITLE, HOW)
     except MissingError:
         if (copy := find_by_class(root, ("cub", *FOLDERS), sum(CLASSES))) is None:
             raise
-        return _dataset(copy.folder, copy.classes, copy.images, partial, f"{TITLE} (one folder a class)")
-    names = pairs(folder / "classes.txt")
-    labels = pairs(folder / "image_class_labels.txt")
-    paths = pairs(folder / "images.txt")
-    if labels.keys() != paths.keys() or not set(labels.values()) <= names.keys():
-        raise RequestError(
-            f"{TITLE}: the lists in {folder} do not name the same images and classes; fetch them again"
-        )
-    images = [Listed(names[labels[image]], path, folder / "images" / path) for image, path in paths.items()]
-    return _dataset(folder, list(names.values()), images, partial, TITLE)
-
-
-def _dataset(
-    folder: Path, classes: list[str], images: list[Listed[Path]], partial: bool, title: str
-) -> Dataset:
+        folder, classes, images = copy.folder, copy.classes, copy.images
+        title += " (one folder a class)"
+    else:
+        classes, images = _official_form(folder)
     return official(
         name="cub",
         title=title,
@@ -67,6 +57,19 @@ def _dataset(
         homepage=HOMEPAGE,
         terms=TERMS,
     )
+
+
+def _official_form(folder: Path) -> tuple[list[str], list[Listed[Path]]]:
+    names = pairs(folder / "classes.txt")
+    labels = pairs(folder / "image_class_labels.txt")
+    paths = pairs(folder / "images.txt")
+    if labels.keys() != paths.keys() or not set(labels.values()) <= names.keys():
+        raise RequestError(
+            f"{TITLE}: the lists in {folder} do not name the same images and classes; fetch them again"
+        )
+    return list(names.values()), [
+        Listed(names[labels[image]], path, folder / "images" / path) for image, path in paths.items()
+    ]
 
 
 SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS, archives=ARCHIVES)

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from harness.data.layout import prepared_root
 from harness.data.unpacking import is_archive, unpack
-from harness.dataset import Archive, DatasetSource
+from harness.dataset import DatasetSource
 from harness.discovery import load_dataset_source
 from harness.download import download, wrong
 from harness.errors import MissingError, RequestError
@@ -74,16 +74,15 @@ def _fetched(name: str, source: DatasetSource, folder: Path, progress: Progress)
             f"({source.terms}), and then `data prepare {name} --from FILE` with every file of it"
         )
     try:
-        return [_fetch(archive, folder, progress) for archive in source.archives]
+        return [
+            download(archive, folder, partial(progress, f"fetching {archive.file}"))
+            for archive in source.archives
+        ]
     except MissingError as error:
         raise MissingError(
             f"{error}\n  get it by other means ({source.homepage}), then `data prepare {name} --from FILE` with every "
             "file of it"
         ) from None
-
-
-def _fetch(archive: Archive, folder: Path, progress: Progress) -> Path:
-    return download(archive, folder, partial(progress, f"fetching {archive.file}"))
 
 
 def _make(source: DatasetSource, folder: Path, files: Sequence[Path], progress: Progress) -> None:

@@ -11,7 +11,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image
 
-from harness.data.contents import content_hashes, refuse_broken
+from harness.data.contents import Progress, content_hashes, refuse_broken
 from harness.data.parallel import in_order
 from harness.dataset import Pictures
 from harness.errors import RequestError
@@ -39,8 +39,6 @@ AROUND = 2**16
 OTHERWISE = "name another disk with --cache DIR, or keep no decoded images with --cache none, which is slower"
 
 PIXELS, INDEX, FACTS = "pixels.u8", "index.npz", "store.json"
-
-Progress = Callable[[int, int], None]
 
 
 class Pages:

@@ -58,7 +58,7 @@ def load(root: Path | None, partial: bool) -> Dataset:
     rows = _rows(root)
     development, test = _classes(rows, root, seed)
     images = [row.image for row in rows]
-    demand_inside(root.parent, [path for path, _ in (image.place for image in images)])
+    demand_inside(root.parent, [image.place[0] for image in images])
     single = alone(Counter(image.label for image in images).values())
     queries, gallery = _test(root, rows, test)
     dataset = Dataset(

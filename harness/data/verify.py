@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from harness.data.contents import Progress
 from harness.data.parallel import in_order
 from harness.dataset import Dataset, ImageSet
 from harness.errors import RequestError
@@ -14,20 +15,13 @@ from harness.errors import RequestError
 QUANTILES = (0, 0.25, 0.5, 0.75, 1)
 
 
-def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def verify(dataset: Dataset, progress: Progress | None = None) -> dict[str, Any]:
     """Decodes every image and counts.
 
     Returns name, title, split (the hash that records carry), `partial`; for each role `<role>_classes`, `_images`,
     `_class_sizes` (least, quartiles, most) and `_classes_of_one` (no other image can be found for theirs); `broken`:
     what is wrong with each image that cannot be decoded. `progress` is called with (images done, images in all).
     """
-    report: dict[str, Any] = {
-        "name": dataset.name,
-        "title": dataset.title,
-        "split": dataset.split,
-        "partial": dataset.partial,
-    }
-    report |= counts(dataset)
     total = sum(len(images) for images in dataset.roles.values())
     broken: list[str] = []
     for done, reason in enumerate(_reasons(dataset), start=1):
@@ -35,7 +29,14 @@ def verify(dataset: Dataset, progress: Callable[[int, int], None] | None = None)
             broken.append(reason)
         if progress is not None:
             progress(done, total)
-    return report | {"broken": broken}
+    return {
+        "name": dataset.name,
+        "title": dataset.title,
+        "split": dataset.split,
+        "partial": dataset.partial,
+        **counts(dataset),
+        "broken": broken,
+    }
 
 
 def counts(dataset: Dataset) -> dict[str, Any]:
