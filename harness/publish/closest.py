@@ -9,7 +9,6 @@ from itertools import combinations
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.statistics import Outcomes, separable_difference
 
 #: More repetitions, or times as many searches, than these are no advice.
@@ -65,12 +64,7 @@ def pair_words(pair: Pair) -> str:
 def _tied(board: Board) -> Iterator[Pair]:
     if board.comparison is None:
         return
-    told = {
-        record.method: found
-        for record in board.records
-        if record.method in board.compared
-        if (found := outcomes(record, board.arrays[record.method], TUNED, VERDICT)) is not None
-    }
+    told = board.compared_outcomes()
     now = Effort(board.most("repetitions"), board.most("searches"))
     efforts = _efforts(now)
     for one, other in combinations(told, 2):  # a board's records stand in the order of their scores

@@ -51,8 +51,8 @@ def budget(board: Board) -> Lines | None:
     """The best validation score after each trial, the mean over an entry's searches; a step line."""
     told = [
         (record.method_title, curve)
-        for record in board.records
-        if record.status == "complete" and _same_length(record.searches)
+        for record in board.complete
+        if _same_length(record.searches)
         if np.isfinite(curve := np.mean([incumbents(search) for search in record.searches], axis=0)).any()
     ]
     if not told:

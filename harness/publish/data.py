@@ -14,6 +14,7 @@ import numpy.typing as npt
 from harness.publish.rows import Board
 from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.publish.shown import COLUMNS, Shown
+from harness.record import Record
 from harness.splits import group_names
 
 
@@ -25,8 +26,7 @@ def board_script(board: Board, shown: Shown | None, file: str | None) -> str:
     number in `classes`, or by its name where those are groups of classes.
     """
     names, groups = board.first.test_classes, group_names(board.first.test_classes)
-    head: dict[str, Any] = {"columns": COLUMNS, "sheet": file, "metric": "MAP@R"}
-    head["classes"] = groups
+    head: dict[str, Any] = {"columns": COLUMNS, "sheet": file, "metric": "MAP@R", "classes": groups}
     if shown is not None:
         head |= {
             "images": len(shown.places),
@@ -34,7 +34,7 @@ def board_script(board: Board, shown: Shown | None, file: str | None) -> str:
             "queries": list(shown.queries),
         }
     lines = [f"{json.dumps(key)}: {_packed(value)}" for key, value in head.items()]
-    entries = [f"{json.dumps(r.method)}: {_packed(_entry(board, r.method, shown))}" for r in board.records]
+    entries = [f"{json.dumps(r.method)}: {_packed(_entry(board, r, shown))}" for r in board.records]
     return "window.board = {\n" + ",\n".join(lines) + ',\n"entries": {\n' + ",\n".join(entries) + "\n}};\n"
 
 
@@ -42,14 +42,13 @@ def _packed(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-def _entry(board: Board, method: str, shown: Shown | None) -> dict[str, Any]:
-    record = next(record for record in board.records if record.method == method)
+def _entry(board: Board, record: Record, shown: Shown | None) -> dict[str, Any]:
     found: dict[str, Any] = {"title": record.method_title}
-    scores = class_scores(board, method)
+    scores = class_scores(board, record.method)
     if scores is not None:
         found["scores"] = [None if np.isnan(v) else round(1000 * float(v)) for v in scores]
-    if shown is not None and method in shown.near:
-        found["near"] = [list(row) for row in shown.near[method]]
+    if shown is not None and record.method in shown.near:
+        found["near"] = [list(row) for row in shown.near[record.method]]
     return found
 
 

@@ -56,11 +56,7 @@ def entry_facts(board: Board, record: Record, shown: Shown | None, sheet: str | 
 
 def rivals(board: Board, record: Record) -> list[tuple[str, str]]:
     """(method, title) of the other entries with scores, best first."""
-    return [
-        (other.method, other.method_title)
-        for other in board.records
-        if other.status == "complete" and other.method != record.method
-    ]
+    return [(other.method, other.method_title) for other in board.complete if other.method != record.method]
 
 
 def _summary(board: Board, row: pd.Series[Any]) -> Iterator[tuple[str, str, str]]:

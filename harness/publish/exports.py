@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from harness.publish import words
@@ -107,13 +108,7 @@ def _line(cells: Any) -> str:
 
 def spans(columns: tuple[Column, ...]) -> list[tuple[str, int]]:
     """Neighbouring columns of one group, as (group, number of columns)."""
-    found: list[tuple[str, int]] = []
-    for column in columns:
-        if found and found[-1][0] == column.group:
-            found[-1] = (column.group, found[-1][1] + 1)
-        else:
-            found.append((column.group, 1))
-    return found
+    return [(group, len(list(members))) for group, members in groupby(column.group for column in columns)]
 
 
 def _group_lines(columns: tuple[Column, ...]) -> list[str]:
@@ -134,15 +129,15 @@ def _cell(cell: Cell) -> str:
     return rf"\textbf{{{text}}}" if cell.strong else text
 
 
-LATEX = {
+LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$", "–": "--", "—": "---", "→": r"$\to$", "\n": " ",
     # A bracket after `\\` would be read as the row's extra height.
     "[": "{[}", "]": "{]}",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _escape(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return text.translate(LATEX)

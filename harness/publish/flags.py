@@ -47,8 +47,7 @@ def _bounds(space: Mapping[str, Mapping[str, Any]], searches: list[SearchHistory
     said = []
     for name, distribution in space.items():
         ends = [bound_of(distribution, values[name]) for values in chosen if name in values]
-        found = [f"{name} at its {end} bound" for end in ("lower", "upper") if end in ends]
-        said += found
+        said += [f"{name} at its {end} bound" for end in ("lower", "upper") if end in ends]
     return said
 
 

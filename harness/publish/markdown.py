@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 
@@ -40,7 +41,7 @@ def leaderboard(boards: Sequence[Board], reported: pd.DataFrame) -> str:
     overview = overview_table(boards)
     if overview is not None:
         parts += ["## All methods on all boards\n", _section(overview)]
-    told = {name for layout in LAYOUTS for name, _, _ in layout.columns}
+    told = {name for layout in LAYOUTS for name in layout.datasets}
     others = [board for board in boards if board.first.dataset_name not in told]
     for title in dict.fromkeys(board.first.dataset_title for board in others):
         parts.append(f"## {escaped(title)}\n")
@@ -54,16 +55,14 @@ def leaderboard(boards: Sequence[Board], reported: pd.DataFrame) -> str:
 
 def _family(layout: Layout, boards: Sequence[Board], reported: pd.DataFrame) -> Iterator[str]:
     """Datasets that the field prints side by side: measured whole, reported, then each board in full."""
-    names = [name for name, _, _ in layout.columns]
-    mine = [board for name in names for board in boards if board.first.dataset_name == name]
+    mine = [board for name in layout.datasets for board in boards if board.first.dataset_name == name]
     whole = [board for board in mine if not board.first.partial]
     yield f"## {layout.title}\n"
     yield "### Recall@K, measured on the whole data\n"
     if not whole:
         yield "Nothing is measured on the whole data yet.\n"
     for group in by_protocol(whole):
-        by_name = {board.first.dataset_name: board for board in group}
-        yield _section(side_by_side(layout, [by_name.get(name) for name in names]), heading=True)
+        yield _section(side_by_side(layout, group), heading=True)
     yield "### Recall@K, reported by the papers\n"
     yield _section(reported_table(layout, reported))
     for board in mine:
@@ -120,5 +119,5 @@ def _cell(cell: Cell) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no broken table."""
-    text = words.printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = html.escape(words.printable(text), quote=False)
     return re.sub(r"([\\`*_|~]|\[(?=[^\]]*\]\())", r"\\\1", text)

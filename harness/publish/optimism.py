@@ -56,6 +56,12 @@ def claim(record: Record, audit: Audit) -> Claim | None:
     )
 
 
+def claims(board: Board) -> list[Claim]:
+    """Those of every audited entry, the best entry first."""
+    found = [claim(r, board.audits[r.method]) for r in board.complete if r.method in board.audits]
+    return [one for one in found if one is not None]
+
+
 @dataclass(frozen=True)
 class Row:
     """Positions of a claim's marks on one line; `gap` is what epoch and seed add, in points."""
@@ -80,12 +86,7 @@ class Optimism:
 
 def optimism(board: Board) -> Optimism | None:
     """One line an audited entry; None where none is."""
-    told = [
-        found
-        for record in board.records
-        if record.status == "complete" and record.method in board.audits
-        if (found := claim(record, board.audits[record.method])) is not None
-    ]
+    told = claims(board)
     if not told:
         return None
     left = label_width([found.title for found in told])

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 from harness.publish import words
-from harness.publish.reported import read_reported
+from harness.publish.reported import README, read_reported
 from harness.publish.rows import Board
 from harness.publish.scores import TUNED
 from harness.publish.tables import Cell, Column, Row, Table, metric_name, score
 
-#: The files of published numbers, each with what it holds.
-FILES = ("deep_metric_readme.csv", "papers.csv", "reality_check.csv")
+#: The files of published numbers, and the datasets that get a page of them.
+FILES = (README, "papers.csv", "reality_check.csv")
 TITLES = {
     "cub": "CUB-200-2011",
     "cars": "Cars196",
@@ -30,6 +30,7 @@ TITLES = {
 STUDY_RECIPE = "reality_check"
 #: Rows without a year come last.
 UNDATED = 9999
+#: Numbers that agree in these columns stand in one row.
 ONE_ROW = ["method", "plugin", "paper", "year", "recipe", "backbone", "dimension", "source", "note"]
 
 
@@ -90,18 +91,21 @@ def papers_table(numbers: pd.DataFrame, dataset: str) -> Table:
     """Everything that is published of a dataset, one row a method, setting and source."""
     lines = lines_of(numbers, dataset)
     metrics = _metrics(lines)
-    columns = (
-        Column("Method", number=False), Column("Year"), Column("Backbone", number=False), Column("Size"),
-        *(Column(_head(metric), "reported") for metric in metrics),
-        Column("Not comparable: why", number=False), Column("Source", number=False),
-    )  # fmt: skip
     rows = tuple(Row("", "reported", _cells(line, metrics, reasons(line))) for line in lines)
     note = (
         "Percent, as printed by the source; nothing here was measured by this program, nothing is ranked, and rows "
         "differ in backbone, size, recipe and choice of the model, so they do not compare with each other either. "
         "Where the choice of the model is not stated, it was in this field usually made on the test classes."
     )
-    return Table(TITLES[dataset], columns, rows, note)
+    return Table(TITLES[dataset], _columns(metrics, "reported"), rows, note)
+
+
+def _columns(metrics: Sequence[tuple[str, int]], group: str = "") -> tuple[Column, ...]:
+    return (
+        Column("Method", number=False), Column("Year"), Column("Backbone", number=False), Column("Size"),
+        *(Column(_head(metric), group) for metric in metrics),
+        Column("Not comparable: why", number=False), Column("Source", number=False),
+    )  # fmt: skip
 
 
 def _metrics(lines: Iterable[Line]) -> list[tuple[str, int]]:
@@ -144,25 +148,15 @@ def beside_table(board: Board, numbers: pd.DataFrame) -> Table | None:
         by_method.setdefault(str(line.facts["plugin"]), []).append(line)
     metrics = [("recall", k) for k in board.first.recall_at] + [("map_at_r", 0)]
     rows = []
-    for record in board.records:
-        lines = by_method.get(record.method, [])
-        if record.status == "complete" and lines:
+    for record in board.complete:
+        if lines := by_method.get(record.method, []):
             rows.append(Row(record.method, TUNED, _measured(board, record.method, metrics)))
+            whys = [reasons(line, board.first.backbone, board.dimension) for line in lines]
             rows += [
-                Row(
-                    "",
-                    "reported",
-                    _cells(line, metrics, reasons(line, board.first.backbone, board.dimension)),
-                )
-                for line in lines
+                Row("", "reported", _cells(line, metrics, why)) for line, why in zip(lines, whys, strict=True)
             ]
-    columns = (
-        Column("Method", number=False), Column("Year"), Column("Backbone", number=False), Column("Size"),
-        *(Column(_head(metric)) for metric in metrics), Column("Not comparable: why", number=False),
-        Column("Source", number=False),
-    )  # fmt: skip
     note = "Percent. Measured rows carry ± and a link; the rows below each are what others print of the same method."
-    return Table(f"{board.title}, beside the papers", columns, tuple(rows), note) if rows else None
+    return Table(f"{board.title}, beside the papers", _columns(metrics), tuple(rows), note) if rows else None
 
 
 def _measured(board: Board, method: str, metrics: Sequence[tuple[str, int]]) -> tuple[Cell, ...]:

@@ -6,7 +6,6 @@ import statistics
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scores import TUNED, VERDICT, outcomes
 from harness.statistics import separable_difference
 
 
@@ -16,12 +15,7 @@ def power_note(board: Board) -> str:
     The median over the pairs of each compared entry with the one that ranks first; a difference of one pair, while the
     table's simultaneous verdicts need more.
     """
-    told = {
-        record.method: found
-        for record in board.records
-        if record.method in board.compared
-        if (found := outcomes(record, board.arrays[record.method], TUNED, VERDICT)) is not None
-    }
+    told = board.compared_outcomes()
     repetitions = board.most("repetitions")
     if len(told) < 2 or repetitions < 2:
         return ""

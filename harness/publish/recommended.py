@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
+from harness.method import LEARNING_RATE, OWN_LEARNING_RATE
 from harness.publish import words
 from harness.publish.flags import bound_of
 from harness.publish.pml import EQUIVALENTS
@@ -16,8 +17,6 @@ from harness.statistics import Importance, importance
 
 #: Chance explains as much in so many of a hundred cases before an importance is named.
 LEVEL = 0.05
-#: Names of the network's learning rate and of the objective's own.
-NETWORK_RATE, OWN_RATE = "lr", "own_lr"
 OPTIMIZERS = {"adamw": "AdamW", "rmsprop": "RMSprop"}
 
 
@@ -177,14 +176,15 @@ def snippet(record: Record) -> tuple[str, str] | None:
 def _optimizer(record: Record, values: Mapping[str, Any], *, weights: bool) -> Sequence[str]:
     """The protocol's optimiser; what the loss learns has a rate of its own."""
     settings = record.settings
-    rate = float(values.get(NETWORK_RATE, settings["lr"]))
+    rate = float(values.get(LEARNING_RATE, settings["lr"]))
     kind = OPTIMIZERS[str(settings["optimizer"])]
     momentum = f", momentum={_python(settings['momentum'])}" if kind == "RMSprop" else ""
     network = f"embedder.parameters(), lr={_python(rate)}, weight_decay={_python(settings['weight_decay'])}"
     if not weights:
         return [f"optimizer = torch.optim.{kind}({network}{momentum})"]
     fixed = settings.get("own_lr")
-    own = rate * float(values.get(OWN_RATE, 1.0)) if fixed is None else float(values.get(OWN_RATE, fixed))
+    searched = float(values.get(OWN_LEARNING_RATE, 1.0 if fixed is None else fixed))
+    own = rate * searched if fixed is None else searched
     decay = _python(settings.get("own_weight_decay", 0.0))
     return [
         "groups = [",

@@ -12,7 +12,7 @@ from statistics import mean, median
 
 from harness.publish import words
 from harness.publish.markdown import escaped
-from harness.publish.optimism import claim
+from harness.publish.optimism import claims
 from harness.publish.overview import kendall
 from harness.publish.rows import Board
 from harness.publish.scores import PUBLISHED, TUNED, VERDICT, outcomes
@@ -61,7 +61,7 @@ def _paragraphs(board: Board) -> Iterator[str]:
 
 def _what(board: Board) -> str:
     first = board.first
-    complete = [record for record in board.records if record.status == "complete"]
+    complete = board.complete
     floors = sum(record.method_kind == "floor" for record in complete)
     searches, repetitions = board.most("searches"), board.most("repetitions")
     said = (
@@ -142,7 +142,7 @@ class Move:
 
 def _arrival(board: Board) -> Iterator[str]:
     """Whether what a search gains on validation arrives on the test classes, and at what price in Recall@1."""
-    complete = [r for r in board.records if r.status == "complete" and r.space and r.published_runs]
+    complete = [record for record in board.complete if record.space and record.published_runs]
     left = [(r, s) for r in complete for s, search in enumerate(r.searches) if search.chosen]
     searches = sum(len(record.searches) for record in complete)
     moves = {
@@ -179,7 +179,7 @@ def _move(record: Record, search: int, metric: str) -> Move | None:
 # -- validation, optimism, cost --------------------------------------------------------------------------------------
 def _validation(board: Board) -> Iterator[str]:
     """Whether validation orders the methods as test does, and what the size of its gallery is worth."""
-    found = [s for r in board.records if r.status == "complete" and (s := sized(board, r)) is not None]
+    found = [s for record in board.complete if (s := sized(board, record)) is not None]
     if len(found) < 2:
         return
     tau = kendall([s.validation for s in found], [s.whole for s in found])
@@ -192,12 +192,7 @@ def _validation(board: Board) -> Iterator[str]:
 
 
 def _optimism(board: Board) -> Iterator[str]:
-    found = [
-        told
-        for record in board.records
-        if record.status == "complete" and record.method in board.audits
-        if (told := claim(record, board.audits[record.method])) is not None
-    ]
+    found = claims(board)
     if found:
         epoch, seed = [f.best_epoch - f.honest for f in found], [f.best_seed - f.honest for f in found]
         yield (

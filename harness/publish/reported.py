@@ -31,6 +31,11 @@ class Layout:
     title: str
     columns: tuple[tuple[str, str, tuple[int, ...]], ...]
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Their names, from left to right."""
+        return tuple(name for name, _, _ in self.columns)
+
 
 _POWERS = (1, 2, 4, 8, 16, 32)
 LAYOUTS = (

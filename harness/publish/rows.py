@@ -18,7 +18,7 @@ from harness.errors import RequestError
 from harness.publish.scores import TUNED, VERDICT, Arrays, outcomes, rows_of
 from harness.record import Record, read_records
 from harness.record_arrays import checked_arrays
-from harness.statistics import Comparison, compare
+from harness.statistics import Comparison, Outcomes, compare
 from harness.submission import Submission, read_submissions
 from harness.thumbnails import Pixels, read_thumbnails
 
@@ -53,6 +53,11 @@ class Board:
         return self.records[0]
 
     @property
+    def complete(self) -> tuple[Record, ...]:
+        """The entries with scores, the best first."""
+        return tuple(record for record in self.records if record.status == "complete")
+
+    @property
     def folds(self) -> int:
         return int(self.first.settings["folds"])
 
@@ -75,6 +80,15 @@ class Board:
     def recall(self) -> tuple[str, ...]:
         """The Recall@K metrics that the field reports on this dataset."""
         return tuple(f"recall_at_{k}" for k in self.first.recall_at)
+
+    def compared_outcomes(self) -> dict[str, Outcomes]:
+        """What the verdicts were made of, by method, the best first."""
+        told = {
+            record.method: outcomes(record, self.arrays[record.method], TUNED, VERDICT)
+            for record in self.records
+            if record.method in self.compared
+        }
+        return {method: found for method, found in told.items() if found is not None}
 
     def row(self, method: str, variant: str) -> pd.Series[Any]:
         """One row of the frame."""
@@ -118,9 +132,12 @@ def read_boards(results: Path) -> list[Board]:
 
 def _audits(results: Path, records: Sequence[Record]) -> dict[str, Audit]:
     """Audits of just these records: one with another key was made with another entry."""
-    places = {r.method: audit_place(results, r.protocol, r.dataset, r.method) for r in records}
-    found = {method: read_audit(path) for method, path in places.items() if path.is_file()}
-    return {r.method: found[r.method] for r in records if r.method in found and found[r.method].key == r.key}
+    found = {}
+    for record in records:
+        path = audit_place(results, record.protocol, record.dataset, record.method)
+        if path.is_file() and (audit := read_audit(path)).key == record.key:
+            found[record.method] = audit
+    return found
 
 
 def _conditions(record: Record) -> tuple[str, str, str, str, str]:

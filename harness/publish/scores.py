@@ -16,14 +16,7 @@ import numpy.typing as npt
 from harness.errors import RequestError
 from harness.publish.flags import flags
 from harness.record import Record, Run
-from harness.statistics import (
-    Interval,
-    Outcomes,
-    measured_widening,
-    outcomes_of,
-    seed_interval,
-    two_way_interval,
-)
+from harness.statistics import Outcomes, measured_widening, outcomes_of, seed_interval, two_way_interval
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -70,8 +63,12 @@ def _scores(record: Record, arrays: Arrays, variant: str) -> dict[str, float]:
         for metric in sorted({name for run in runs for name in run.metrics}):
             if values := values_of(runs, metric, view):
                 interval = seed_interval(values)
-                found[f"{view}_{metric}"] = interval.mean
-                found |= _ends(f"{view}_{metric}_seed", interval)
+                name = f"{view}_{metric}"
+                found |= {
+                    name: interval.mean,
+                    f"{name}_seed_low": interval.low,
+                    f"{name}_seed_high": interval.high,
+                }
     for metric in (*STUDY, *(f"recall_at_{k}" for k in record.recall_at)):
         if (told := outcomes(record, arrays, variant, metric)) is not None:
             found |= _both(record, arrays, variant, metric, told)
@@ -86,10 +83,6 @@ def _both(record: Record, arrays: Arrays, variant: str, metric: str, told: Outco
     # A score is never below 0 or above 1, whatever Student's t allows.
     found = {f"{name}_low": max(interval.low, 0.0), f"{name}_high": min(interval.high, 1.0)}
     return found if factor is None else {**found, f"{name}_widening": factor}
-
-
-def _ends(name: str, interval: Interval) -> dict[str, float]:
-    return {f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def values_of(runs: Sequence[Run], metric: str, view: str) -> list[float]:
@@ -121,8 +114,5 @@ def _side(record: Record, arrays: Arrays, variant: str) -> tuple[Record, Arrays]
     by_run = ("class_sums", "half_scores")
     shared = {name: array for name, array in arrays.items() if name not in by_run}
     own = {name: arrays[f"published_{name}"] for name in by_run if f"published_{name}" in arrays}
-    return record.model_copy(update={"runs": record.published_runs}), {
-        "class_sums": np.empty(0),
-        **shared,
-        **own,
-    }
+    published = record.model_copy(update={"runs": record.published_runs})
+    return published, {"class_sums": np.empty(0), **shared, **own}

@@ -47,8 +47,8 @@ def shown_of(board: Board) -> Shown | None:
     """What the board's complete entries show; None where no record kept it."""
     told = {
         record.method: board.arrays[record.method]
-        for record in board.records
-        if record.status == "complete" and "shown_query" in board.arrays[record.method]
+        for record in board.complete
+        if "shown_query" in board.arrays[record.method]
     }
     if not told:
         return None

@@ -152,12 +152,10 @@ def families_of(boards: Sequence[Board], reported: pd.DataFrame) -> list[Family]
     """The Recall@K tables of the Deep_Metric README, measured and reported."""
     found = []
     for layout in LAYOUTS:
-        names = [name for name, _, _ in layout.columns]
-        whole = [b for b in boards if not b.first.partial and b.first.dataset_name in names]
+        whole = [b for b in boards if not b.first.partial and b.first.dataset_name in layout.datasets]
         measured: list[Table] = []
         for group in by_protocol(whole):
-            by_name = {board.first.dataset_name: board for board in group}
-            table = side_by_side(layout, [by_name.get(name) for name in names])
+            table = side_by_side(layout, group)
             if any(table.title == other.title for other in measured):
                 first = group[0].first
                 more = f"{table.title} (protocol {first.protocol_digest[:6]}, split {first.split[:6]})"
@@ -171,7 +169,7 @@ def _table_files(families: Sequence[Family], overview: Table | None) -> Iterator
     """Tables over several boards for other programs and for papers."""
     tables = {} if overview is None else {"overview": overview}
     for family in families:
-        tables |= {f"{slug(table.title)}": table for table in (*family.measured, family.reported)}
+        tables |= {slug(table.title): table for table in (*family.measured, family.reported)}
     for name, table in tables.items():
         yield f"tables/{name}.csv", table_csv(table)
         yield f"tables/{name}.json", table_json(table)

@@ -19,7 +19,12 @@ def submitted_table(board: Board) -> Table | None:
         Column("Queries"), Column("File's sha256", number=False),
     )  # fmt: skip
     rows = tuple(Row("", "submitted", _cells(one, metrics)) for one in board.submissions)
-    return Table(f"{board.title}, submitted and scored again", columns, rows, submitted_note())
+    note = (
+        "Percent. Submitted, scored again: embeddings of the same test images that were made elsewhere, scored by "
+        "the same metric. How their model was trained and chosen is not known here, so they carry no interval, no "
+        "rank and no verdict."
+    )
+    return Table(f"{board.title}, submitted and scored again", columns, rows, note)
 
 
 def _cells(one: Submission, metrics: list[str]) -> tuple[Cell, ...]:
@@ -29,13 +34,4 @@ def _cells(one: Submission, metrics: list[str]) -> tuple[Cell, ...]:
         *(Cell(words.percent(one.metrics.get(metric)), key=one.metrics.get(metric)) for metric in metrics),
         Cell(str(one.queries), key=float(one.queries)),
         Cell(one.file_sha256[:16]),
-    )
-
-
-def submitted_note() -> str:
-    """What a submission is, and what it is not."""
-    return (
-        "Percent. Submitted, scored again: embeddings of the same test images that were made elsewhere, scored by "
-        "the same metric. How their model was trained and chosen is not known here, so they carry no interval, no "
-        "rank and no verdict."
     )

@@ -195,13 +195,11 @@ def recall_table(board: Board) -> Table:
     return Table(board.title, columns, _recall_rows([(board, board.recall)]), recall_note([board]))
 
 
-def side_by_side(layout: Layout, boards: Sequence[Board | None]) -> Table:
-    """Recall@K of the layout's datasets, all of one protocol; None stands for a dataset without a board."""
-    there = [board for board in boards if board is not None]
-    parts = [
-        (board, tuple(f"recall_at_{k}" for k in ks))
-        for board, (_, _, ks) in zip(boards, layout.columns, strict=True)
-    ]
+def side_by_side(layout: Layout, boards: Sequence[Board]) -> Table:
+    """Recall@K of the layout's datasets, all of one protocol; a dash for a dataset that none of the boards is of."""
+    by_name = {board.first.dataset_name: board for board in boards}
+    parts = [(by_name.get(name), tuple(f"recall_at_{k}" for k in ks)) for name, _, ks in layout.columns]
+    there = [board for board, _ in parts if board is not None]
     title = f"{layout.title} under {there[0].first.protocol_title}"
     return Table(title, _layout_columns(layout), _recall_rows(parts), recall_note(there))
 
@@ -268,8 +266,7 @@ def widening_note(boards: Sequence[Board]) -> str:
 
 def reported_table(layout: Layout, reported: pd.DataFrame) -> Table:
     """What the Deep_Metric README prints, one row a method in its order, a dash where it prints nothing."""
-    datasets = [name for name, _, _ in layout.columns]
-    methods = dict.fromkeys(reported.loc[reported["dataset"].isin(datasets), "method"])
+    methods = dict.fromkeys(reported.loc[reported["dataset"].isin(layout.datasets), "method"])
     values = recalls(reported)
     rows = tuple(
         Row("", "reported", (Cell(str(method)), *_reported_cells(layout, values, method)))
