@@ -85,6 +85,7 @@ class TrainingResult:
     losses: (epoch, mean loss over the epoch's steps).
     best_epoch, score: the epoch that validated best and its score.
     validation: every metric at the best epoch, as fractions.
+    steps: optimiser steps that were made.
     ended: `patience` or `cap`.
     seconds: by part (`training`, `evaluation`, `total`), wall time.
     error: one line, when the status is not `ok`; `traceback` the rest.
@@ -110,8 +111,11 @@ class MeasurementResult:
 
     metrics: dataset scores, the mean over queries, as fractions; metric names as in `harness.metrics`.
     queries, excluded: how many queries were scored, and how many had no relevant image and were left out.
-    outcomes: per metric the (Q,) outcomes of the scored queries; `query` holds their positions.
-    embeddings: (N, D) float32 as the network gives them; for a separate gallery also `gallery_embeddings`.
+    seconds: by part (`embedding`, `scoring`, `total`), wall time.
+    arrays: per metric the (Q,) outcomes of the scored queries, and `query`, their positions; `half_scores` (metrics,
+        sets), Recall@K on half-sets of the classes; `embeddings` (N, D) float32 as the network gives them, for a
+        separate gallery also `gallery_embeddings`.
+    error: one line, when the status is not `ok`.
     """
 
     status: str

@@ -55,7 +55,7 @@ def load_backbone(
         )
     spec = input_spec(sha256, override, known)
     module = _build(name, spec.size)
-    fit(read_state(weights), getattr(module, "named", module), _classifier(module), weights)
+    fit(read_state(weights), getattr(module, "named", module), getattr(module, "classifier", ()), weights)
     return LoadedBackbone(module, spec, sha256, name)
 
 
@@ -76,9 +76,3 @@ def _build(name: str, size: int) -> nn.Module:
         module = TorchvisionTrunk(name, size)
     # Interleaved channels, as views come: on a CPU MobileNetV2 embeds 1.8 times as many images a second.
     return module.to(memory_format=torch.channels_last)
-
-
-def _classifier(module: nn.Module) -> tuple[str, ...]:
-    """Beginnings of the names of parameters that a published file holds and a backbone does not."""
-    names: tuple[str, ...] = getattr(module, "classifier", ())
-    return names

@@ -10,12 +10,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
-import re
 from typing import Any
 
 from torch import Tensor, nn
 
-from harness.backbones.weights import InputSpec, PublishedWeights
+from harness.backbones.weights import HASH, InputSpec, PublishedWeights
 from harness.contamination import IMAGENET
 from harness.errors import RequestError
 
@@ -46,8 +45,6 @@ IMAGES = {
     "dino": IMAGENET,
 }
 
-_HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
-
 
 class TimmTrunk(nn.Module):
     """A timm network without its classifier; `named` holds the parameters under timm's names."""
@@ -70,7 +67,7 @@ class TimmTrunk(nn.Module):
 def published(name: str) -> tuple[PublishedWeights, ...]:
     """The weights that timm would fetch for a network, if they are published with a hash of their content."""
     config = _config(name)
-    prefix = _HASH.search(config.url or "") if config is not None else None
+    prefix = HASH.search(config.url or "") if config is not None else None
     if prefix is None:
         return ()
     return (PublishedWeights(config.url.rsplit("/", 1)[1], prefix[1], _input(config), (config.url,)),)

@@ -10,7 +10,6 @@ Two rules hold for all of them:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from harness.backbones.weights import InputSpec, PublishedWeights
+from harness.backbones.weights import HASH, InputSpec, PublishedWeights
 from harness.contamination import IMAGENET
 
 #: What the builders of a few networks must be told so that nothing but the trunk is left and nothing warns.
@@ -34,8 +33,6 @@ UNIT_RANGE = ("googlenet", "inception_v3")
 #: Parameters of auxiliary classifiers, in the files beside the last linear layer.
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
-_HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
-
 
 def names() -> list[str]:
     """Every network that ends in a linear classifier (SqueezeNet ends in a convolution)."""
@@ -49,7 +46,7 @@ def published(name: str) -> tuple[PublishedWeights, ...]:
         if weights.name == "IMAGENET1K_FEATURES":  # VGG without its classifier's hidden layers
             continue
         file = weights.url.rsplit("/", 1)[1]
-        prefix = _HASH.search(file)
+        prefix = HASH.search(file)
         if prefix is None:  # without a hash in its name a file cannot be known by its content
             continue
         found.append(PublishedWeights(file, prefix[1], _input(name, weights), (weights.url,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from harness.contamination import IMAGENET, NOTHING
+from harness.contamination import NOTHING
 from harness.errors import MissingError, RequestError
 
 
@@ -56,9 +57,10 @@ class PublishedWeights:
     addresses: tuple[str, ...] = ()
 
 
+#: At the end of a file's name, as torchvision and timm publish it: the leading digits of its sha256.
+HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
 #: Every network trained from nothing sees RGB in [-1, 1].
 FROM_SCRATCH = InputSpec((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), trained_on=NOTHING)
-IMAGENET_INPUT = InputSpec((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), trained_on=IMAGENET)
 
 
 def sha256_of(file: Path) -> str:
@@ -80,7 +82,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (
         Exception
-    ) as error:  # pickle, zipfile, torch and safetensors each raise their own on a damaged file
+    ) as error:  # on a damaged file pickle, zipfile, torch and safetensors each raise their own
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RequestError(
             f"weights {file} cannot be read as plain tensors ({reason}); expected .safetensors, or a state dict as "

@@ -63,10 +63,9 @@ def pipeline_figures(
     ours()
     usual()
     images = batches * protocol.batch_size
-    name = f"torch DataLoader with torchvision transforms, {WORKERS} processes"
     work: dict[str, Work] = {
         f"store and augmentation, {images} views at {protocol.size} px": ours,
-        name: usual,
+        f"torch DataLoader with torchvision transforms, {WORKERS} processes": usual,
     }
     return compared(work, rounds, images)
 

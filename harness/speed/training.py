@@ -46,10 +46,8 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
     """
     inputs, epoch = _trainable(bench, method)
     resident = Resident(inputs, torch.arange(bench.protocol.batch_size) % len(bench.development.labels))
-    for fed in (inputs, resident):
-        epoch(fed, 2)
-    step = times({"step": lambda: epoch(resident, 1)}, 1)["step"].cpu[0]
-    steps = max(FEWEST, int(seconds / max(step, 1e-3)))
+    epoch(inputs, 2)
+    steps = _steps_in(seconds, epoch, resident)
     protocol = bench.protocol
     name = f"{protocol.backbone}, {steps} steps of {protocol.batch_size} images at {protocol.size} px"
     work: dict[str, Work] = {
@@ -58,6 +56,13 @@ def training_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
         "its images alone": lambda: _images(inputs, steps, resident.index),
     }
     return compared(work, rounds, steps * protocol.batch_size)
+
+
+def _steps_in(seconds: float, epoch: Callable[[Inputs, int], object], fed: Inputs) -> int:
+    """How many steps take about so long, once the first two have warmed up."""
+    epoch(fed, 2)
+    step = times({"step": lambda: epoch(fed, 1)}, 1)["step"].cpu[0]
+    return max(FEWEST, int(seconds / max(step, 1e-3)))
 
 
 def _images(inputs: Inputs, steps: int, index: Tensor) -> None:
@@ -83,9 +88,7 @@ def settings_figures(bench: Bench, method: Method, seconds: float, rounds: int) 
     """
     protocol = bench.protocol
     fed, epoch = _trainable(bench, method)
-    epoch(fed, 2)
-    step = times({"step": lambda: epoch(fed, 1)}, 1)["step"].cpu[0]
-    steps = max(FEWEST, int(seconds / max(step, 1e-3)))
+    steps = _steps_in(seconds, epoch, fed)
     name = f"{protocol.backbone}, {steps} steps"
     work: dict[str, Work] = {f"{name}, float32, as it is": lambda: epoch(fed, steps)}
     for setting, changes in SETTINGS.items():
