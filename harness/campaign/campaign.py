@@ -21,14 +21,14 @@ from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Ev
 from harness.campaign.executors import Executor
 from harness.campaign.jobs import Done, Job
 from harness.campaign.outcome import Outcome
-from harness.campaign.prepare import Trunk
+from harness.campaign.prepare import Progress, Trunk, prepare
 from harness.campaign.recording import make_record
 from harness.campaign.run import Work, work_off
 from harness.campaign.store import CellStore
 from harness.campaign.studies import Journals, Studies
 from harness.campaign.unsealing import unsealed
 from harness.dataset import Dataset
-from harness.engine.bench import TestRoles
+from harness.engine.bench import Bench, TestRoles
 from harness.errors import DamagedError, RequestError
 from harness.method import Method
 from harness.record import Record, place, read_arrays, read_record, write_record
@@ -93,6 +93,14 @@ class Campaign:
     @property
     def studies(self) -> Studies:
         return self.database or Journals(self.places.studies)
+
+    def prepare(
+        self, cache: Path, progress: Progress = lambda what, done, all_: None, keep_images: bool = True
+    ) -> tuple[Bench, TestRoles]:
+        """What its jobs work with: see `harness.campaign.prepare.prepare`."""
+        return prepare(
+            self.dataset, self.trunk, cache, self.device, self.threads, self.plugins, progress, keep_images=keep_images
+        )  # fmt: skip
 
     def entries(self) -> list[Entry]:
         return [self._entry(method) for method in self.methods]

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def environment(device: str, threads: int, workers: int, deterministic: bool = F
         "threads": threads,
         "workers": workers,
         "deterministic": deterministic,
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": versions(),
         **commit(),
     }
     if device.startswith("cuda"):
@@ -58,11 +59,13 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def versions() -> dict[str, str]:
+    """The versions of PACKAGES; those that are not installed are left out."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""The MLflow diary of a command: where it lies, and what to say when it could not be written."""
+"""The MLflow diary of a command: where it and what it attaches lie."""
 
 from __future__ import annotations
 
@@ -32,10 +32,5 @@ def artifacts(settings: Settings) -> Path | None:
 
 
 def open_diary(settings: Settings) -> MlflowDiary:
-    """A diary that writes on a thread of its own. A server keeps attachments where it likes."""
+    """A diary that writes on a thread of its own."""
     return MlflowDiary(tracking_uri(settings), artifacts(settings), commit())
-
-
-def close_diary(diary: MlflowDiary) -> list[str]:
-    """What to tell the user of a diary that has been closed: nothing when all of it is written."""
-    return [diary.summary] if diary.summary else []

@@ -19,7 +19,6 @@ from harness.campaign.campaign import Campaign
 from harness.campaign.determinism import deterministic
 from harness.campaign.environment import commit
 from harness.campaign.events import Entry
-from harness.campaign.prepare import prepare
 from harness.campaign.tracking.study import source_tags
 from harness.cli.diary import artifacts, tracking_uri
 from harness.cli.main import say
@@ -98,15 +97,6 @@ def keep_export(
     )  # fmt: skip
 
 
-def prepared(campaign: Campaign, settings: Settings) -> Bench:
-    """The development images, as trainings have them."""
-    bench, _ = prepare(
-        campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-        lambda what, done, all_: None, keep_images=settings.keep_images,
-    )  # fmt: skip
-    return bench
-
-
 def log_models(campaign: Campaign, settings: Settings, records: Sequence[Record]) -> None:
     """Log one model of every complete entry in MLflow, that of the first seed and fold, where there is none yet.
 
@@ -114,7 +104,7 @@ def log_models(campaign: Campaign, settings: Settings, records: Sequence[Record]
     """
     from harness.campaign.tracking.models import has_model
 
-    bench = prepared(campaign, settings)
+    bench, _ = campaign.prepare(settings.cache, keep_images=settings.keep_images)
     for record in records:
         if record.status != "complete":
             continue

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -25,27 +23,6 @@ QUIET, NORMAL, VERBOSE = range(3)
 RUNNING, ROWS = 4, 12
 #: Columns from which on there is room for bars.
 WIDE = 100
-
-
-@contextmanager
-def bytes_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for a download, told bytes done and bytes in all; one plain line where there is no terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(what, markup=False, highlight=False, soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-
-        def told(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total or None)
-
-        yield told
 
 
 class Terminal:
@@ -222,11 +199,8 @@ def cell_words(event: CellDone) -> str:
     """One line on a cell that is done."""
     cell, result, name = event.cell, event.result, event.entry.method.name
     if isinstance(cell, Measurement):
-        what = (
-            f"measured on the test classes, {len(cell.trainings)} joined"
-            if len(cell.trainings) > 1
-            else ("measured on the test classes")
-        )
+        joined = f", {len(cell.trainings)} joined" if len(cell.trainings) > 1 else ""
+        what = f"measured on the test classes{joined}"
     else:
         what = f"fold {cell.fold} seed {cell.seed} trained"
     how = "found" if not event.fresh else f"{result.seconds.get('total', 0.0):.1f} s"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.campaign.events import Watcher
 from harness.campaign.tracking import MlflowDiary
-from harness.cli.diary import close_diary, open_diary
+from harness.cli.diary import open_diary
 from harness.cli.settings import Settings
 from harness.errors import RequestError
 
@@ -41,8 +41,8 @@ def tracker_of(name: str) -> Opening:
 
 
 def last_words(tracker: Watcher | None) -> list[str]:
-    """What to tell the user of a tracker that has been closed."""
-    return close_diary(tracker) if isinstance(tracker, MlflowDiary) else []
+    """What to tell the user of a tracker that has been closed: of a diary, what is not written there."""
+    return [tracker.summary] if isinstance(tracker, MlflowDiary) and tracker.summary else []
 
 
 def _found(name: str) -> Callable[[Path], Watcher]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.backbones import InputSpec, backbone_names, find_weights, published_weights
@@ -14,7 +15,7 @@ from harness.backbones.weights import sha256_of
 from harness.campaign.prepare import Trunk, settle_trunk
 from harness.cli.changes import read_changes
 from harness.cli.settings import Settings
-from harness.cli.terminal import bytes_bar
+from harness.cli.steps import step_bars
 from harness.errors import MissingError, RequestError
 from harness.protocol import Protocol
 
@@ -103,8 +104,10 @@ def _fetch(backbone: str, protocol: Protocol, settings: Settings, missing: Missi
     if not wanted.addresses:
         raise MissingError(f"{missing}{_nearest_protocols(protocol)}") from None
     try:
-        with bytes_bar(f"fetching {wanted.file}") as told:
-            return download_weights(wanted, settings.cache / "weights", told)
+        with step_bars(counts_bytes=True) as told:
+            fetching = partial(told, f"fetching {wanted.file}")
+            fetching(0, 0)  # said before the first answer, which may never come
+            return download_weights(wanted, settings.cache / "weights", fetching)
     except MissingError as error:
         raise MissingError(f"{missing}\n{error}{_nearest_protocols(protocol)}") from None
 

@@ -126,8 +126,8 @@ def _by_thumbnails(dataset: Dataset, threshold: float | None, told: Told) -> Loo
 
 def _by_features(dataset: Dataset, request: argparse.Namespace, settings: Settings, told: Told) -> Look:
     """The features that protocol `frozen` trains on: what is computed here is there for it, and the other way round."""
-    folders = [settings.cache / "weights"] + ([settings.data / "weights"] if settings.data else [])
-    weights = Path(request.weights) if request.weights else find_weights(request.backbone, None, folders)
+    named = request.weights
+    weights = Path(named) if named else find_weights(request.backbone, None, settings.weights_folders)
     trunk = settle_trunk(load_protocol("frozen"), request.backbone, weights, None)
     device = settle_device(request.device)
     bench, test = prepare_bench(dataset, trunk, settings.cache, device, 1, (), told)

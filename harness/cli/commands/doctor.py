@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import shutil
 from pathlib import Path
 
 import torch
 from tabulate import tabulate
 
-from harness.campaign.environment import PACKAGES, environment
+from harness.campaign.environment import PACKAGES, environment, versions
 from harness.cli.commands.list import datasets, protocols
 from harness.cli.main import show
 from harness.cli.settings import Settings, read_settings
@@ -38,14 +37,12 @@ def _check(what: str, ok: object, note: object) -> dict[str, object]:
 
 
 def _packages() -> list[dict[str, object]]:
-    checks = []
-    for name in PACKAGES:
-        try:
-            checks.append(_check(name, True, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            if not name.startswith("faiss"):
-                checks.append(_check(name, False, f"pip install {name}"))
-    return checks
+    here = versions()
+    return [
+        _check(name, name in here, here.get(name, f"pip install {name}"))
+        for name in PACKAGES
+        if name in here or not name.startswith("faiss")
+    ]
 
 
 def _devices() -> list[dict[str, object]]:

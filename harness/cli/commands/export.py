@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.campaign.campaign import Places
 from harness.cli.diary import tracking_uri
-from harness.cli.exporting import keep_export, prepared, write_export
+from harness.cli.exporting import keep_export, write_export
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
@@ -46,7 +46,7 @@ def _exported(request: argparse.Namespace, settings: Settings, record: Record, f
         demand_onnx()
     campaign = _settled(request, settings, record).campaign
     say(f"preparing {campaign.dataset.title}")
-    bench = prepared(campaign, settings)
+    bench, _ = campaign.prepare(settings.cache, keep_images=settings.keep_images)
     exported = write_export(campaign, settings, record, bench, request.fold - 1, folder, request.onnx)
     address = None
     if _asks_mlflow(request):

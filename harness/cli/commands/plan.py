@@ -14,7 +14,6 @@ from harness.campaign.campaign import Campaign
 from harness.campaign.events import Entry
 from harness.campaign.executors import LocalExecutor, ProcessExecutor
 from harness.campaign.plan import Cost, Plan, plan, recorded_cost, usual_cost
-from harness.campaign.prepare import prepare
 from harness.cli.main import say, show
 from harness.cli.numbers import AUTO
 from harness.cli.request import settle
@@ -60,10 +59,7 @@ def main(request: argparse.Namespace) -> int:
 def _calibrated(campaign: Campaign, entries: list[Entry], settings: Settings) -> dict[str, Cost]:
     """A few real steps of every method, as many at once as the run would do."""
     say(f"calibrating: a few steps of {len(entries)} methods")
-    bench, _ = prepare(
-        campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-        lambda what, done, of: None, keep_images=settings.keep_images,
-    )  # fmt: skip
+    bench, _ = campaign.prepare(settings.cache, keep_images=settings.keep_images)
     with tempfile.TemporaryDirectory() as folder:
         return calibrate(
             campaign,

@@ -23,12 +23,11 @@ from harness.campaign.events import Entry
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
 from harness.campaign.jobs import Job, TrainJob, Workplace
 from harness.campaign.limits import Limits
-from harness.campaign.prepare import prepare
 from harness.campaign.reports import Told
 from harness.campaign.tracking import MlflowDiary
 from harness.cli.boards import board_text, readme_of, width_of
 from harness.cli.closing import closing_lines
-from harness.cli.diary import close_diary, open_diary
+from harness.cli.diary import open_diary
 from harness.cli.drawing import draw_and_tell
 from harness.cli.exporting import log_models
 from harness.cli.lines import METHOD
@@ -40,7 +39,7 @@ from harness.cli.retelling import owe, owed, pay, retold
 from harness.cli.settings import Settings, arithmetic_variables, read_settings, ready_ray
 from harness.cli.terminal import NORMAL, QUIET, VERBOSE, Terminal
 from harness.cli.trackers import MLFLOW, Opening, last_words, tracker_of
-from harness.engine.bench import Bench, TestRoles
+from harness.engine.bench import Bench
 from harness.errors import RequestError
 from harness.files import replace_file
 from harness.publish import draw
@@ -108,7 +107,7 @@ def _catch_up(campaign: Campaign, settings: Settings, entries: Sequence[Entry]) 
         for event in retold(campaign, entry):
             diary(event)
     diary.close()
-    for fault in close_diary(diary):
+    for fault in last_words(diary):
         say(fault)
     if not diary.missing:
         pay(campaign.places, entries)
@@ -132,7 +131,8 @@ def _work(
 ) -> list[Record]:
     until = None if request.max_hours is None else begun + 3600 * request.max_hours
     with Terminal(entries, Console(stderr=True), volume(request)) as terminal:
-        bench, test = _prepared(campaign, settings, terminal)
+        with deterministic(campaign.deterministic):
+            bench, test = campaign.prepare(settings.cache, terminal.preparing, settings.keep_images)
         with _watched(campaign, settings, entries, open_tracker, terminal) as watchers:
             executor = executor_for(
                 Workplace(bench, campaign.places.cells, _limits(request), campaign.deterministic),
@@ -153,14 +153,6 @@ def _work(
         if not terminal.trained:
             terminal.say("every cell was there already: nothing was trained")
     return records
-
-
-def _prepared(campaign: Campaign, settings: Settings, terminal: Terminal) -> tuple[Bench, TestRoles]:
-    with deterministic(campaign.deterministic):
-        return prepare(
-            campaign.dataset, campaign.trunk, settings.cache, campaign.device, campaign.threads, campaign.plugins,
-            terminal.preparing, keep_images=settings.keep_images,
-        )  # fmt: skip
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from typing import Any
 
 from harness.campaign.campaign import Places
 from harness.campaign.events import Entry, EntryDone
-from harness.cli.diary import close_diary, open_diary, tracking_uri
+from harness.cli.diary import open_diary, tracking_uri
 from harness.cli.main import say, show
 from harness.cli.parser import parse
 from harness.cli.places import demand_writable
 from harness.cli.request import settle
 from harness.cli.retelling import pay, retold
 from harness.cli.settings import Settings, read_settings
+from harness.cli.trackers import last_words
 from harness.errors import BenchmarkError, RequestError
 
 
@@ -48,7 +49,7 @@ def main(request: argparse.Namespace) -> int:
     diary.close()
     if not diary.missing:
         pay(Places(settings.results), known)
-    faults += close_diary(diary)
+    faults += last_words(diary)
     for fault in faults:
         say(fault)
     uri = tracking_uri(settings)
