@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from textwrap import shorten
+from types import FrameType
 from typing import Any
 
 OURS = Path(__file__).parent
@@ -19,8 +20,7 @@ def error_words(error: BaseException, build: Callable[..., Any] | None) -> str:
     words = shorten(
         f"{type(error).__name__}: {error}".splitlines()[0].removesuffix("."), LONGEST, placeholder=" ..."
     )
-    frames = traceback.extract_tb(error.__traceback__)
-    return words + line_in(folder_of(build), ((f.filename, f.lineno or 0) for f in frames)) + _meaning(words)
+    return words + line_of(error, folder_of(build)) + _meaning(words)
 
 
 def folder_of(build: Callable[..., Any] | None) -> Path | None:
@@ -32,23 +32,23 @@ def folder_of(build: Callable[..., Any] | None) -> Path | None:
     return None if file is None or file.is_relative_to(OURS) else file.parent
 
 
-def line_in(folder: Path | None, frames: Iterable[tuple[str, int]]) -> str:
-    """` (my_loss.py, line 31)` for the last of the frames (file, line) that lies in the folder, or nothing."""
-    if folder is None:
-        return ""
-    inside = [(Path(file), line) for file, line in frames if Path(file).resolve().parent == folder]
-    return f" ({inside[-1][0].name}, line {inside[-1][1]})" if inside else ""
+def line_of(error: BaseException, folder: Path | None) -> str:
+    """` (my_loss.py, line 31)` for the last line in a file of the folder that the error came from, or nothing."""
+    return _innermost(folder, reversed(list(traceback.walk_tb(error.__traceback__))))
 
 
 def line_now(folder: Path | None) -> str:
     """The same for the line that is being executed."""
+    return _innermost(folder, traceback.walk_stack(sys._getframe(1)))
+
+
+def _innermost(folder: Path | None, frames: Iterable[tuple[FrameType, int]]) -> str:
+    """frames: with their lines, the innermost first."""
     if folder is None:
         return ""
-    frame, frames = sys._getframe(1), []
-    while frame is not None:
-        frames.append((frame.f_code.co_filename, frame.f_lineno))
-        frame = frame.f_back  # type: ignore[assignment]
-    return line_in(folder, reversed(frames))
+    files = ((Path(frame.f_code.co_filename), line) for frame, line in frames)
+    inside = (f" ({file.name}, line {line})" for file, line in files if file.resolve().parent == folder)
+    return next(inside, "")
 
 
 def _meaning(words: str) -> str:

@@ -15,7 +15,6 @@ import importlib.util
 import inspect
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -23,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.check_words import line_in
+from harness.check_words import line_of
 from harness.errors import RequestError
 from harness.method import Method, Task
 from harness.method_source import source_of
@@ -237,8 +236,7 @@ def _imported(name: str, place: str | Path) -> ModuleType:
 def _line(error: Exception, place: str | Path) -> str:
     """The line of the file at `place` at which its import ended; a syntax error names its own."""
     folder = place.resolve().parent if isinstance(place, Path) else ROOT.joinpath(*place.split(".")).parent
-    frames = traceback.extract_tb(error.__traceback__)
-    return line_in(folder, ((frame.filename, frame.lineno or 0) for frame in frames))
+    return line_of(error, folder)
 
 
 def _executed(path: Path) -> ModuleType:

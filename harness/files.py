@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,13 @@ def replace_file(path: Path, content: bytes) -> None:
             f"{path} cannot be written: {error.strerror}. Make room or choose another place with --results or "
             "--cache; what was finished is kept, and the same command goes on"
         ) from error
+
+
+def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays by name, compressed, the file replaced whole. Raises ValueError where one needs to be pickled."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    replace_file(path, packed.getvalue())
 
 
 def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -7,17 +7,15 @@ All metrics are fractions in [0, 1]; all times are seconds of wall clock.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import RequestError
-from harness.files import read_npz, replace_file
+from harness.files import read_npz, replace_file, write_npz
 from harness.thumbnails import add_thumbnails
 
 Fraction = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
@@ -269,10 +267,8 @@ def write_record(results: Path, record: Record, arrays: Mapping[str, npt.NDArray
     if "pictures" in arrays:
         found = dict(zip(arrays["picture_ids"].tolist(), arrays["pictures"], strict=True))
         add_thumbnails(path.parent, found, results / ".work" / "pictures.lock")
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **kept)
     # The arrays first: a JSON that is there always has its arrays.
-    replace_file(path.with_suffix(".npz"), packed.getvalue())
+    write_npz(path.with_suffix(".npz"), kept)
     return write_part(path, record)
 
 

@@ -6,7 +6,6 @@ methods show is kept once, and whoever finishes first has written it for all.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from filelock import FileLock
 from PIL import Image
 
 from harness.errors import RequestError
-from harness.files import read_npz, replace_file
+from harness.files import read_npz, write_npz
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -75,6 +74,5 @@ def add_thumbnails(folder: Path, found: Mapping[str, Pixels], lock: Path) -> Non
             return
         together = kept | dict(found)
         ids = sorted(together)
-        packed = io.BytesIO()
-        np.savez_compressed(packed, ids=np.array(ids), images=np.stack([together[name] for name in ids]))
-        replace_file(folder / FILE, packed.getvalue())
+        images = np.stack([together[name] for name in ids])
+        write_npz(folder / FILE, {"ids": np.array(ids), "images": images})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.data.layout import Listed, find, image_set, whole_or_partial
+from harness.data.layout import Listed, classes_of, find, image_set, whole_or_partial
 from harness.data.pictures import Files
 from harness.data.tables import rows
 from harness.dataset import Dataset, DatasetSource
@@ -34,11 +34,11 @@ def load(root: Path | None, partial: bool) -> Dataset:
     if not lacking:
         _demand(parts)
     # A garment without a query or without a gallery image in a partial copy is still a class of both sets.
-    test = _classes(parts["query"] + parts["gallery"])
+    test = classes_of(parts["query"] + parts["gallery"])
     return Dataset(
         name="inshop",
         title=f"{TITLE}, partial ({len(here):,} images)" if lacking else TITLE,
-        development=image_set(_classes(parts["train"]), parts["train"], Files),
+        development=image_set(classes_of(parts["train"]), parts["train"], Files),
         test=image_set(test, parts["query"], Files),
         gallery=image_set(test, parts["gallery"], Files),
         recall_at=(1, 10, 20, 30, 40, 50),
@@ -62,13 +62,9 @@ def _parts(folder: Path) -> dict[str, list[Listed[Path]]]:
     return parts
 
 
-def _classes(images: list[Listed[Path]]) -> list[str]:
-    return sorted({image.label for image in images})
-
-
 def _demand(parts: dict[str, list[Listed[Path]]]) -> None:
     for part, (classes, number) in PARTS.items():
-        found = (len(_classes(parts[part])), len(parts[part]))
+        found = (len(classes_of(parts[part])), len(parts[part]))
         if found != (classes, number):
             raise RequestError(
                 f"{TITLE}: {LIST} has {found[1]:,} {part} images of {found[0]:,} garments, published are {number:,} "

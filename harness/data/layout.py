@@ -46,6 +46,11 @@ def image_set(
     )
 
 
+def classes_of(images: Iterable[Listed[Place]]) -> list[str]:
+    """The classes that the images are of, sorted."""
+    return sorted({image.label for image in images})
+
+
 def by_hash(class_names: Iterable[str], salt: str = "") -> list[str]:
     """The classes by the sha256 of `salt` and name, so that neighbours (a script, an alphabet) are spread."""
     return sorted(class_names, key=lambda name: hashlib.sha256(f"{salt}{name}".encode()).digest())
@@ -111,6 +116,7 @@ def present(images: Sequence[Listed[Path]]) -> list[Listed[Path]]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
+    """What a folder holds, nothing where there is none. Raises RequestError where it may not be read."""
     try:
         return frozenset(os.listdir(folder))
     except PermissionError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.data.layout import Listed, find, official
+from harness.data.layout import Listed, classes_of, find, official
 from harness.data.tables import rows
 from harness.dataset import Archive, Dataset, DatasetSource
 from harness.errors import RequestError
@@ -40,7 +40,7 @@ def load(root: Path | None, partial: bool) -> Dataset:
         name="sop",
         title=TITLE,
         folder=folder,
-        roles=(_classes(development), _classes(test)),
+        roles=(classes_of(development), classes_of(test)),
         images=development + test,
         expected=(CLASSES, IMAGES),
         partial=partial,
@@ -63,10 +63,6 @@ def _label(number: str, file: Path) -> str:
             f"{file}: class_id {number[:40]!r}, expected a number of up to five digits; fetch the list again"
         )
     return number.zfill(5)
-
-
-def _classes(images: list[Listed[Path]]) -> list[str]:
-    return sorted({image.label for image in images})
 
 
 SOURCE = DatasetSource(title=TITLE, load=load, homepage=HOMEPAGE, terms=TERMS, archives=ARCHIVES)
