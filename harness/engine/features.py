@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 import harness
 from harness.backbones import InputSpec, load_backbone
@@ -53,6 +54,14 @@ def stored_features(
     return file
 
 
+def fixed_backbone(protocol: Protocol, weights: Path | None, spec: InputSpec) -> nn.Module:
+    """The backbone that gives the features, on the CPU; without weights a random one, the same for everybody."""
+    assert protocol.backbone is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of("network", protocol.backbone))
+        return load_backbone(protocol.backbone, weights, protocol.weights, spec).module
+
+
 def _compute(
     store: ImageStore | DecodedImages,
     protocol: Protocol,
@@ -63,21 +72,17 @@ def _compute(
     threads: int,
     progress: Progress | None,
 ) -> None:
-    assert protocol.backbone is not None
-    with torch.random.fork_rng(devices=[]):
-        # A network without weights is a random one, the same for everybody.
-        torch.manual_seed(seed_of("network", protocol.backbone))
-        module = load_backbone(protocol.backbone, weights, protocol.weights, spec).module.to(device).eval()
+    module = fixed_backbone(protocol, weights, spec).to(device).eval()
     inputs = ImageInputs(store, protocol, spec, device)
     parts = torch.split(torch.arange(len(store)), EVALUATION_BATCH)
 
     @torch.no_grad()
-    def work(part: int) -> list[torch.Tensor]:
+    def work(part: int) -> list[Tensor]:
         torch.set_num_threads(threads)  # of this thread alone: digits depend on it
         batch = next(inputs.test_batches(parts[part]))
         return [feature.float().cpu() for feature in module(batch)]
 
-    stages: list[list[torch.Tensor]] = []
+    stages: list[list[Tensor]] = []
     done = 0
     for stage in in_order(work, len(parts), None if device.type == "cpu" else 1):
         stages.append(stage)

@@ -22,7 +22,7 @@ from harness.engine.bench import Bench, Role, TestRoles
 from harness.engine.embedder import Embedder
 from harness.engine.threads import arithmetic_threads
 from harness.half_sets import half_set_recall
-from harness.metrics import score, unit
+from harness.metrics import Scores, score, unit
 from harness.splits import class_groups
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -32,9 +32,7 @@ def measure(embedder: Embedder, bench: Bench, test: TestRoles) -> MeasurementRes
     """Score an embedder on the test classes and keep its embeddings, float32, as the network gives them."""
     started = time.perf_counter()
     with arithmetic_threads(bench.threads):
-        queries = embed(embedder, bench, test.queries)
-        gallery = None if test.gallery is None else embed(embedder, bench, test.gallery)
-        return _score(queries, gallery, test, started)
+        return _measured(*embed_test(embedder, bench, test), test, started)
 
 
 def measure_joined(parts: Sequence[Arrays], test: TestRoles, threads: int) -> MeasurementResult:
@@ -43,27 +41,38 @@ def measure_joined(parts: Sequence[Arrays], test: TestRoles, threads: int) -> Me
     with arithmetic_threads(threads):
         queries = _join([part["embeddings"] for part in parts])
         gallery = None if test.gallery is None else _join([part["gallery_embeddings"] for part in parts])
-        result = _score(queries, gallery, test, started)
+        result = _measured(queries, gallery, test, started)
     # The parts hold the embeddings already; the joined ones would only double the disk.
     return replace(result, arrays={k: v for k, v in result.arrays.items() if not k.endswith("embeddings")})
 
 
-def embed(embedder: Embedder, bench: Bench, role: Role) -> Tensor:
-    """Embeddings (N, columns) float32 of a role's images, in order."""
-    index = torch.arange(len(role.labels))
-    return embedder.embed(bench.inputs(role).test_batches(index))
+def embed_test(embedder: Embedder, bench: Bench, test: TestRoles) -> tuple[Tensor, Tensor | None]:
+    """Embeddings (N, columns) float32 of the queries, in order, and of the gallery where it is a separate one."""
+
+    def embed(role: Role) -> Tensor:
+        return embedder.embed(bench.inputs(role).test_batches(torch.arange(len(role.labels))))
+
+    return embed(test.queries), None if test.gallery is None else embed(test.gallery)
+
+
+def score_test(queries: Tensor, gallery: Tensor | None, test: TestRoles) -> Scores | None:
+    """Scores of the test classes' embeddings; None where one of them is not finite."""
+    if not all(bool(torch.isfinite(x).all()) for x in (queries, gallery) if x is not None):
+        return None
+    gallery_labels = None if test.gallery is None else test.gallery.labels
+    return score(queries, test.queries.labels, gallery, gallery_labels, recall_at=test.recall_at)
 
 
 def _join(parts: Sequence[npt.NDArray[np.float32]]) -> Tensor:
     return torch.cat([normalize(torch.from_numpy(part), dim=1) for part in parts], dim=1)
 
 
-def _score(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: float) -> MeasurementResult:
+def _measured(queries: Tensor, gallery: Tensor | None, test: TestRoles, started: float) -> MeasurementResult:
+    """The result of a measurement that began at `started` and has just embedded everything."""
     embedded = time.perf_counter()
-    if not all(bool(torch.isfinite(x).all()) for x in (queries, gallery) if x is not None):
+    scores = score_test(queries, gallery, test)
+    if scores is None:
         return MeasurementResult(status="nan", error="an embedding of a test image is not finite")
-    gallery_labels = None if test.gallery is None else test.gallery.labels
-    scores = score(queries, test.queries.labels, gallery, gallery_labels, recall_at=test.recall_at)
     arrays: dict[str, npt.NDArray[Any]] = dict(scores.outcomes)
     arrays["query"] = scores.query
     arrays["half_scores"] = _half_scores(queries, gallery, test, sorted(scores.metrics))

@@ -13,9 +13,8 @@ import torch
 
 from harness.engine.bench import Bench, TestRoles
 from harness.engine.embedder import Embedder
-from harness.engine.measuring import embed
+from harness.engine.measuring import embed_test, score_test
 from harness.files import replace_file
-from harness.metrics import score
 
 
 class SealedCurve:
@@ -31,13 +30,10 @@ class SealedCurve:
     def __call__(self, epoch: int, value: float, embedder: Embedder) -> None:
         device = torch.device(self.bench.device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            queries = embed(embedder, self.bench, self.test.queries)
-            gallery = None if self.test.gallery is None else embed(embedder, self.bench, self.test.gallery)
-        if not all(bool(torch.isfinite(x).all()) for x in (queries, gallery) if x is not None):
-            return  # the final measurement, if it comes to that, says so
-        labels = None if self.test.gallery is None else self.test.gallery.labels
-        scores = score(queries, self.test.queries.labels, gallery, labels, recall_at=self.test.recall_at)
-        self.curve.append((epoch, scores.metrics))
+            queries, gallery = embed_test(embedder, self.bench, self.test)
+        scores = score_test(queries, gallery, self.test)
+        if scores is not None:  # where it is None, the final measurement, if it comes to that, says so
+            self.curve.append((epoch, scores.metrics))
 
     def write(self, file: Path) -> None:
         """Write the curve, whole or not at all."""

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from harness.backbones import InputSpec, load_backbone
+from harness.backbones import InputSpec
 from harness.engine.bench import Bench
 from harness.engine.embedder import Embedder, StoredFeatures
-from harness.seeding import seed_of
+from harness.engine.features import fixed_backbone
 
 
 class Deployed(nn.Module):
@@ -36,15 +36,7 @@ def deployed(embedder: Embedder, bench: Bench) -> Deployed:
     """The embedder on the CPU, in evaluation mode, with the backbone whose features it was trained on."""
     backbone = embedder.backbone
     if isinstance(backbone, StoredFeatures):
-        backbone = _backbone_of_features(bench)
+        backbone = fixed_backbone(bench.protocol, bench.weights, bench.input)
     module = Deployed(backbone, embedder.head, embedder.columns, bench.input)
     # The engine's interleaved channels are no order that files know.
     return module.cpu().eval().to(memory_format=torch.contiguous_format)
-
-
-def _backbone_of_features(bench: Bench) -> nn.Module:
-    protocol = bench.protocol
-    assert protocol.backbone is not None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of("network", protocol.backbone))  # as `harness.engine.features` makes it
-        return load_backbone(protocol.backbone, bench.weights, protocol.weights, bench.input).module
