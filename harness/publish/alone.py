@@ -37,5 +37,6 @@ def alone(page: Path) -> str:
 
 
 def data_url(picture: Path) -> str:
+    """A picture, PNG or JPEG, as an address that holds it."""
     kind = "jpeg" if picture.suffix == ".jpg" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"

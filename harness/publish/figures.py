@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Scale, Tick, label_width, spanning
+from harness.publish.scales import WIDTH, Scale, Tick, height_of, label_width, line_at, spanning
 from harness.publish.scores import PUBLISHED, TUNED, VERDICT
 
 # -- points with both intervals ----------------------------------------------------------------------
@@ -31,6 +31,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Points:
+    """The figure; labels end and the plot begins at `left`."""
+
     height: float
     left: float
     ticks: tuple[Tick, ...]
@@ -52,12 +54,10 @@ def points(board: Board) -> Points | None:
     for i, ((_, row), values) in enumerate(zip(frame.iterrows(), told, strict=True)):
         mean, *ends = values
         seed, both = _pair(ends[:2], scale), _pair(ends[2:], scale)
-        y = TOP + LINE * (i + 0.5)
         title = words.printable(str(row["title"]))  # XML knows no control characters
-        found.append(Point(y, title, scale(mean), seed, both, bool(row["best"])))
+        found.append(Point(line_at(i), title, scale(mean), seed, both, bool(row["best"])))
         said.append(f"{title} {words.percent(mean)} {words.bracket(ends[2], ends[3])}")
-    height = TOP + LINE * len(found) + BOTTOM
-    return Points(height, left, scale.ticks(), tuple(found), "; ".join(said))
+    return Points(height_of(len(found)), left, scale.ticks(), tuple(found), "; ".join(said))
 
 
 def _pair(ends: Sequence[float], scale: Scale) -> tuple[float, float] | None:
@@ -80,6 +80,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
+    """The figure; labels end and the plot begins at `left`."""
+
     height: float
     left: float
     ticks: tuple[Tick, ...]
@@ -101,11 +103,11 @@ def changes(board: Board) -> Changes | None:
     left = label_width([title for title, _, _ in both])
     scale = spanning([value for _, *pair in both for value in pair], left, WIDTH - 64)
     found = tuple(
-        Change(TOP + LINE * (i + 0.5), title, scale(old), scale(new), words.gain(new - old))
+        Change(line_at(i), title, scale(old), scale(new), words.gain(new - old))
         for i, (title, old, new) in enumerate(both)
     )
     said = "; ".join(f"{t} {words.percent(old)} to {words.percent(new)}" for t, old, new in both)
-    return Changes(TOP + LINE * len(found) + BOTTOM, left, scale.ticks(), found, said)
+    return Changes(height_of(len(found)), left, scale.ticks(), found, said)
 
 
 # -- who differs from whom ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from harness.audit import Audit
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Tick, label_width, spanning
+from harness.publish.scales import WIDTH, Tick, height_of, label_width, line_at, spanning
 from harness.publish.scores import VERDICT, values_of
 from harness.record import Record
 
@@ -77,6 +77,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Optimism:
+    """The figure; labels end and the plot begins at `left`."""
+
     height: float
     left: float
     ticks: tuple[Tick, ...]
@@ -94,7 +96,7 @@ def optimism(board: Board) -> Optimism | None:
     scale = spanning(values, left, WIDTH - 64)
     rows = tuple(
         Row(
-            y=TOP + LINE * (i + 0.5),
+            y=line_at(i),
             label=found.title,
             honest=scale(found.honest),
             best_epoch=scale(found.best_epoch),
@@ -109,4 +111,4 @@ def optimism(board: Board) -> Optimism | None:
         f"its best seed {words.percent(f.best_seed)}, joined {words.percent(f.joined)}"
         for f in told
     )
-    return Optimism(TOP + LINE * len(rows) + BOTTOM, left, scale.ticks(), rows, said)
+    return Optimism(height_of(len(rows)), left, scale.ticks(), rows, said)

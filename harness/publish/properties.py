@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scores import Arrays
+from harness.publish.scores import TUNED, Arrays
 from harness.publish.tables import Cell, Column, Row, Table, record_title
 
 #: What `harness.campaign.properties` measures: name on the page, whether it is a share shown in percent, and in words.
@@ -41,7 +41,7 @@ def property_table(board: Board) -> Table | None:
         *(Column(form, "MAP@R as kept in an index", alone=f"MAP@R, {form}") for form in forms),
     )
     rows = tuple(
-        Row(r.method, "tuned", (Cell(record_title(r)), *_cells(board.arrays[r.method], forms))) for r in told
+        Row(r.method, TUNED, (Cell(record_title(r)), *_cells(board.arrays[r.method], forms))) for r in told
     )
     return Table(board.title, columns, rows, property_note(board, board.arrays[told[0].method]))
 

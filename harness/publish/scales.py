@@ -16,8 +16,20 @@ LINE = 26
 TOP, BOTTOM = 10, 34
 
 
+def line_at(number: int) -> float:
+    """The middle of a figure's line, counted from 0."""
+    return TOP + LINE * (number + 0.5)
+
+
+def height_of(lines: int) -> float:
+    """Of a figure with so many lines above its axis."""
+    return TOP + LINE * lines + BOTTOM
+
+
 @dataclass(frozen=True)
 class Tick:
+    """A mark on an axis, and what stands at it."""
+
     at: float
     label: str
 

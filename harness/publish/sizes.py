@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.publish import words
 from harness.publish.rows import Board
-from harness.publish.scales import BOTTOM, LINE, TOP, WIDTH, Tick, label_width, spanning
+from harness.publish.scales import WIDTH, Tick, height_of, label_width, line_at, spanning
 from harness.publish.scores import VERDICT
 from harness.record import Record, Run
 
@@ -53,6 +53,8 @@ def _first_repetition(runs: Sequence[Run]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Row:
+    """Positions of an entry's marks on one line; `gap` is what the gallery's size leaves, in points."""
+
     y: float
     label: str
     validation: float
@@ -63,7 +65,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Sizes:
-    """classes: of a validation fold and of the cut test galleries; whole: all test classes."""
+    """The figure; labels end and the plot begins at `left`.
+
+    classes: of a validation fold and of the cut test galleries; whole: all test classes."""
 
     height: float
     left: float
@@ -85,7 +89,7 @@ def sizes(board: Board) -> Sizes | None:
     scale = spanning([v for f in told for v in (f.validation, f.matched, f.whole)], left, WIDTH - 64)
     rows = tuple(
         Row(
-            TOP + LINE * (i + 0.5), f.title, scale(f.validation), scale(f.matched), scale(f.whole),
+            line_at(i), f.title, scale(f.validation), scale(f.matched), scale(f.whole),
             words.gain(f.matched - f.validation),
         )
         for i, f in enumerate(told)
@@ -96,7 +100,7 @@ def sizes(board: Board) -> Sizes | None:
         for f in told
     )
     return Sizes(
-        height=TOP + LINE * len(rows) + BOTTOM,
+        height=height_of(len(rows)),
         left=left,
         ticks=scale.ticks(),
         rows=rows,

@@ -47,7 +47,15 @@ class MadeUp:
         score = int(job.training.key[:8], 16) / 2**32
         seconds = {"training": 0.0, "evaluation": 0.0, "total": 0.0}
         result = TrainingResult(
-            "ok", ((0, 0.0), (1, score)), (), 1, score, {"map_at_r": score}, 1, "cap", seconds, "cpu"
+            status="ok",
+            curve=((0, 0.0), (1, score)),
+            best_epoch=1,
+            score=score,
+            validation={"map_at_r": score},
+            steps=1,
+            ended="cap",
+            seconds=seconds,
+            device="cpu",
         )
         self.store.put(job.training, result)
         self.cells += 1

@@ -7,7 +7,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -127,11 +127,10 @@ def _runs(method: Method, batch: int, compiled: bool) -> dict[str, _Repeated]:
     if hasattr(objective, "refresh"):
         objective.refresh(*_embeddings(method, IMAGES, task.classes))
     runs = {method.name: _Repeated(objective, embeddings, labels).filled()}
-    if (
-        compiled
-        and (whole := _compiled(method.build(task, **method.published), embeddings, labels)) is not None
-    ):
-        runs[f"{method.name} {COMPILED}"] = whole
+    if compiled:
+        whole = _compiled(method.build(task, **method.published), embeddings, labels)
+        if whole is not None:
+            runs[f"{method.name} {COMPILED}"] = whole
     equivalent = EQUIVALENTS.get(method.name)
     if equivalent is not None and find_spec(OTHER) is not None and not _too_large(equivalent, batch):
         theirs = _equivalent(equivalent, method, task)
@@ -165,21 +164,18 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
     compiled = f"{name} {COMPILED}"
     gain = statistics.median(ratios(name, compiled)) if compiled in seconds else None
     own, to_plain = statistics.median(seconds[name]), statistics.median(ratios(name, plain))
+    cost = StepCost(name, batch, 1000 * own, to_plain, compiled=gain)
     if _there(name) not in seconds:
         there = EQUIVALENTS.get(name)
         differs = "needs more memory there than a machine has" if there and _too_large(there, batch) else ""
-        return StepCost(name, batch, 1000 * own, to_plain, differs=differs, compiled=gain)
+        return replace(cost, differs=differs)
     beside = ratios(_there(name), name)
-    return StepCost(
-        name,
-        batch,
-        1000 * own,
-        to_plain,
-        statistics.median(beside),
-        min(beside),
-        max(beside),
-        EQUIVALENTS[name].differs,
-        gain,
+    return replace(
+        cost,
+        other=statistics.median(beside),
+        low=min(beside),
+        high=max(beside),
+        differs=EQUIVALENTS[name].differs,
     )
 
 
