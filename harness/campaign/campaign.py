@@ -36,7 +36,11 @@ from harness.record import Record, place, read_arrays, read_record, write_record
 
 @dataclass(frozen=True)
 class Places:
-    """Where a campaign keeps things. `work` is ignored by git; records are not."""
+    """Where a campaign keeps things. `work` is ignored by git; records are not.
+
+    sealed: test curves for an audit. commands: the line of every entry that was begun, for `sync`. untold: the entries
+    that a diary may not know to their end.
+    """
 
     results: Path
 
@@ -165,6 +169,7 @@ class Campaign:
         """Work entries off. Returns their records, in the same order.
 
         until: `time.monotonic()` after which nothing new is started; entries are then incomplete.
+        lost: told of a job that a worker or the machine lost, each time it happens.
         waiting: told of an entry that another command is working on; it is waited for.
         again: do cells that failed again instead of taking them as they are.
         """

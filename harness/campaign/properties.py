@@ -112,11 +112,11 @@ def matched_scores(
     names: Sequence[str],
     recall_at: Sequence[int],
 ) -> npt.NDArray[np.float32]:
-    """(draws, metrics) test scores at the size of a validation gallery: random sets of so many test classes, each image
-    a query among the others, as in validation. Queries and a separate gallery are put together, as there.
+    """(draws, metrics + 1) test scores at the size of a validation gallery: random sets of so many test classes, each
+    image a query among the others, as in validation. Queries and a separate gallery are put together, as there.
 
-    classes: of a validation fold. The draws are the same for every method. (0, metrics) where the test classes are
-    fewer. One number more a draw, the last column, says how many images it had.
+    classes: of a validation fold; where the test classes are fewer there are no draws. The draws are the same for every
+    method. The last column says how many images a draw had.
     """
     embeddings, own = measured["embeddings"], labels
     if gallery_labels is not None:

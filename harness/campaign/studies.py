@@ -76,10 +76,12 @@ def _journal(journal: Path) -> JournalStorage:
 
 
 def study_of(storage: BaseStorage, name: str) -> optuna.Study:
+    """The study of that name in a storage, made where there is none."""
     return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
 
 
 def filled(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    """The study itself, with these trials added to it."""
     for trial in trials:
         study.add_trial(trial)
     return study

@@ -89,14 +89,8 @@ def _size(size: int) -> str:
 
 def _paper(paper: Paper) -> str:
     authors = paper.authors.split(", ")
-    first = (
-        authors[0]
-        if len(authors) == 1
-        else " and ".join(authors)
-        if len(authors) == 2
-        else f"{authors[0]} et al."
-    )
-    return f"[{first}, {paper.venue} {paper.year}]({paper.link})"
+    who = " and ".join(authors) if len(authors) < 3 else f"{authors[0]} et al."
+    return f"[{who}, {paper.venue} {paper.year}]({paper.link})"
 
 
 def _notes(method: Method) -> str:

@@ -136,22 +136,21 @@ def settle_device(name: str | None) -> str:
 def settle_workers(request: argparse.Namespace, device: str) -> int:
     """Trainings at once: as many as cores on a CPU, one on a GPU, unless the user says; for `auto`, the most there
     may be."""
-    workers: int | str | None = getattr(request, "workers", None)
-    executor = getattr(request, "executor", None)
-    local_executor = executor == "local"
+    workers: int | str | None = request.workers
+    executor: str | None = request.executor
     if workers == AUTO:
         if executor not in (None, "processes"):
             raise RequestError(
                 f"--workers auto tries worker processes out: leave --executor {executor} out, or say N"
             )
         return _cores()
-    assert not isinstance(workers, str)
-    if workers is not None and workers > 1 and local_executor:
+    if workers is None:
+        return 1 if executor == "local" or device != "cpu" else _cores()
+    assert isinstance(workers, int)
+    if workers > 1 and executor == "local":
         raise RequestError(
             f"--workers {workers}: --executor local does one training at a time; leave one of the two out"
         )
-    if workers is None:
-        return 1 if local_executor or device != "cpu" else _cores()
     return workers
 
 

@@ -16,7 +16,10 @@ from harness.protocol import Protocol
 def build_optimizer(
     cell: Training, method: Method, protocol: Protocol, embedder: Embedder, objective: nn.Module
 ) -> torch.optim.Optimizer:
-    """One optimiser; the objective's own parameters are groups with their own rate and decay."""
+    """One optimiser; the objective's own parameters are groups with their own rate and decay.
+
+    Raises ValueError where the objective learns parameters and the method does not say at which rate.
+    """
     rate = float(cell.values.get(LEARNING_RATE, protocol.lr))
     groups: list[dict[str, Any]] = [
         {"params": [p for p in embedder.parameters() if p.requires_grad], "lr": rate}

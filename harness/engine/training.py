@@ -56,7 +56,7 @@ def run_training(
     """Train one embedder. Returns the result and the embedder at its best epoch (None where the training failed).
 
     An exception of the method's code makes a `failed` result; one of the machine's (no memory, no disk) is raised.
-    look: called after each validation; may do nothing.
+    look: see `Look`.
     """
     started = time.perf_counter()
     try:

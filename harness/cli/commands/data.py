@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import torch
 from tabulate import tabulate
 
 from harness.backbones import find_weights
+from harness.campaign.prepare import Progress, settle_trunk
 from harness.campaign.prepare import prepare as prepare_bench
-from harness.campaign.prepare import settle_trunk
 from harness.cli.main import say, show
 from harness.cli.request import settle_device
 from harness.cli.settings import Settings, read_settings
@@ -29,9 +28,6 @@ from harness.dataset import Dataset, DatasetSource
 from harness.discovery import load_protocol
 from harness.engine.inputs import open_features
 from harness.errors import MissingError, RequestError
-
-#: Told the step, what of it is done and how much there is.
-Told = Callable[[str, int, int], None]
 
 #: Reports that are findings: the command then ends with 1.
 FINDINGS = ("broken", "shared_classes", "across_roles", "across_classes", "near_duplicates")
@@ -115,7 +111,7 @@ def _audit(dataset: Dataset, request: argparse.Namespace, settings: Settings) ->
     return audit(dataset, settings.cache, looks)
 
 
-def _by_thumbnails(dataset: Dataset, threshold: float | None, told: Told) -> Look:
+def _by_thumbnails(dataset: Dataset, threshold: float | None, told: Progress) -> Look:
     vectors = {
         role: thumbnails(images.pictures, partial(told, f"thumbnails of {role} images"))
         for role, images in dataset.roles.items()
@@ -124,7 +120,7 @@ def _by_thumbnails(dataset: Dataset, threshold: float | None, told: Told) -> Loo
     return Look(name, THUMBNAIL_THRESHOLD if threshold is None else threshold, vectors)
 
 
-def _by_features(dataset: Dataset, request: argparse.Namespace, settings: Settings, told: Told) -> Look:
+def _by_features(dataset: Dataset, request: argparse.Namespace, settings: Settings, told: Progress) -> Look:
     """The features that protocol `frozen` trains on: what is computed here is there for it, and the other way round."""
     named = request.weights
     weights = Path(named) if named else find_weights(request.backbone, None, settings.weights_folders)

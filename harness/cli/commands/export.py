@@ -56,12 +56,11 @@ def _exported(request: argparse.Namespace, settings: Settings, record: Record, f
         "entry": request.entry, "folder": request.to, "same_digits": exported.same, "onnx_difference": exported.onnx,
         "mlflow_model": address,
     }  # fmt: skip
-    lines = (
-        []
-        if request.to is None
-        else [f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}"]
-    )
-    lines += [] if address is None else [f"MLflow at {tracking_uri(settings)}: {address}"]
+    lines = []
+    if request.to is not None:
+        lines.append(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    if address is not None:
+        lines.append(f"MLflow at {tracking_uri(settings)}: {address}")
     show(facts, "\n".join(lines), request.json)
     return 0
 
