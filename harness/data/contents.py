@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol as Interface
 from typing import TypeVar, runtime_checkable
@@ -48,7 +48,7 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
     Raises RequestError that names the files that cannot be read.
     """
     if not isinstance(pictures, Stamped):
-        return each(pictures.content, len(pictures), workers)
+        return list(each(pictures.content, len(pictures), workers))
     stamps = "\n".join(pictures.stamp(index) for index in range(len(pictures)))
     memory = (
         cache / "contents" / f"{hashlib.sha256(stamps.encode(errors='surrogateescape')).hexdigest()}.json"
@@ -56,7 +56,7 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
     if memory.exists():
         known: list[str] = json.loads(memory.read_text(encoding="utf-8"))
         return known
-    hashes = each(pictures.content, len(pictures), workers)
+    hashes = list(each(pictures.content, len(pictures), workers))
     memory.parent.mkdir(parents=True, exist_ok=True)
     replace_file(memory, json.dumps(hashes).encode())
     return hashes
@@ -64,8 +64,12 @@ def content_hashes(pictures: Pictures, cache: Path, workers: int | None = None) 
 
 def each(
     work: Callable[[int], Result], images: int, workers: int | None = None, progress: Progress | None = None
-) -> list[Result]:
-    """`work` of every image, on threads. Raises one RequestError that names all the images that it refused."""
+) -> Iterator[Result]:
+    """`work` of every image, on threads, in order.
+
+    Images that it refuses are gathered to the end, with no more results after the first of them; then one RequestError
+    names ten and counts the others.
+    """
 
     def tried(index: int) -> Result | RequestError:
         try:
@@ -73,21 +77,14 @@ def each(
         except RequestError as error:
             return error
 
-    results: list[Result] = []
     broken: list[RequestError] = []
     for done, result in enumerate(in_order(tried, images, workers), start=1):
         if isinstance(result, RequestError):
             broken.append(result)
-        else:
-            results.append(result)
+        elif not broken:
+            yield result
         if progress is not None:
             progress(done, images)
-    refuse_broken(broken, images)
-    return results
-
-
-def refuse_broken(broken: list[RequestError], images: int) -> None:
-    """Raises one RequestError for all images that cannot be read: ten by name, the others by their number."""
     if broken:
         named = "\n  ".join(str(error) for error in broken[:10])
         rest = f"\n  and {len(broken) - 10:,} more" if len(broken) > 10 else ""

@@ -70,9 +70,10 @@ def decode_when_seen(
             workers,
             progress,
         )
+        sizes = np.array(list(shapes), dtype=np.int64)
         file.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()
-        np.savez(packed, sizes=np.array(shapes, dtype=np.int64))
+        np.savez(packed, sizes=sizes)
         replace_file(file, packed.getvalue())
     with np.load(file, allow_pickle=False) as known:
         heights, widths = known["sizes"].T

@@ -54,7 +54,7 @@ def thumbnails(pictures: Pictures, progress: Progress | None = None) -> Vectors:
     Raises RequestError that names the images that cannot be decoded.
     """
     small = each(lambda index: _thumbnail(pictures.read(index)), len(pictures), progress=progress)
-    return unit(np.stack(small))
+    return unit(np.stack(list(small)))
 
 
 def unit(vectors: Vectors) -> Vectors:

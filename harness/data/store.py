@@ -21,8 +21,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image
 
-from harness.data.contents import Progress, content_hashes, refuse_broken
-from harness.data.parallel import in_order
+from harness.data.contents import Progress, content_hashes, each
 from harness.dataset import Pictures
 from harness.errors import RequestError
 
@@ -164,8 +163,11 @@ def _build(
     shutil.rmtree(unfinished, ignore_errors=True)  # a killed build's; we hold the lock
     _demand_space(len(pictures), resize, path.parent)
     unfinished.mkdir()
+    images = each(
+        lambda index: resized(pictures.read(index), resize, square), len(pictures), workers, progress
+    )
     try:
-        _write(_decoded(pictures, resize, square, progress, workers), unfinished)
+        _write(images, unfinished)
     except OSError as error:
         raise RequestError(
             f"{path.parent}: the image store cannot be written ({error.strerror}); {OTHERWISE}"
@@ -175,28 +177,6 @@ def _build(
             shutil.rmtree(unfinished, ignore_errors=True)
     os.replace(unfinished, path)
     _sync_folder(path.parent)
-
-
-def _decoded(
-    pictures: Pictures, resize: int, square: bool, progress: Progress | None, workers: int | None
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """All images, resized, in order. Broken ones are gathered to the end and named in one RequestError."""
-
-    def work(index: int) -> npt.NDArray[np.uint8] | RequestError:
-        try:
-            return resized(pictures.read(index), resize, square)
-        except RequestError as error:
-            return error
-
-    broken: list[RequestError] = []
-    for done, result in enumerate(in_order(work, len(pictures), workers), start=1):
-        if isinstance(result, RequestError):
-            broken.append(result)
-        elif not broken:
-            yield result
-        if progress is not None:
-            progress(done, len(pictures))
-    refuse_broken(broken, len(pictures))
 
 
 def _write(images: Iterator[npt.NDArray[np.uint8]], folder: Path) -> None:
