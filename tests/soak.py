@@ -22,8 +22,7 @@ import pytest
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from harness.campaign.campaign import Watchers
-from harness.campaign.events import CellDone, Event
+from harness.campaign.events import CellDone, Event, Watchers
 from harness.campaign.executors import ProcessExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.tracking import MlflowDiary

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from harness.audit import audit_place, read_audit
 from harness.campaign.calibrate import calibrate
-from harness.campaign.campaign import Campaign, Places, Watchers
-from harness.campaign.events import CellDone, EntryDone, Event, RepetitionDone, TrialDone
+from harness.campaign.campaign import Campaign, Places
+from harness.campaign.events import CellDone, EntryDone, Event, RepetitionDone, TrialDone, Watchers
 from harness.campaign.executors import LocalExecutor
 from harness.campaign.jobs import Workplace
 from harness.campaign.plan import Cost, plan, size_of, usual_cost

@@ -17,7 +17,7 @@ from harness.campaign.cells import EntryCells, cells_of
 from harness.campaign.database import Database, Lock, named_faults
 from harness.campaign.entry import EntryWork
 from harness.campaign.environment import environment
-from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Event, Watcher
+from harness.campaign.events import CellDone, Entry, EntryDone, EntryStarted, Watcher
 from harness.campaign.executors import Executor
 from harness.campaign.jobs import Done, Job
 from harness.campaign.outcome import Outcome
@@ -276,23 +276,3 @@ def _acquire(lock: Lock, waiting: Callable[[], None]) -> None:
                 lock.acquire(timeout=1)
             except Timeout:
                 time.sleep(0)
-
-
-class Watchers:
-    """Several watchers as one. A watcher that raises is told nothing more: watching never fails a cell."""
-
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self._watchers = list(watchers)
-        self.faults: list[str] = []
-
-    def __call__(self, event: Event) -> None:
-        for watcher in list(self._watchers):
-            try:
-                watcher(event)
-            except Exception as error:  # whatever a watcher's library raises is not the campaign's business
-                self._watchers.remove(watcher)
-                self.faults.append(f"{type(watcher).__name__} stopped: {type(error).__name__}: {error}")
-
-    def close(self) -> None:
-        for watcher in self._watchers:
-            watcher.close()

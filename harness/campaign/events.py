@@ -5,7 +5,7 @@ Every event can be made again from the cell store alone, so a watcher that misse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from typing import Protocol as Interface
@@ -124,3 +124,23 @@ class Watcher(Interface):
     def close(self) -> None:
         """Called once, when the campaign ends in whatever way."""
         ...
+
+
+class Watchers:
+    """Several watchers as one. A watcher that raises is told nothing more: watching never fails a cell."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = list(watchers)
+        self.faults: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        for watcher in list(self._watchers):
+            try:
+                watcher(event)
+            except Exception as error:  # whatever a watcher's library raises is not the campaign's business
+                self._watchers.remove(watcher)
+                self.faults.append(f"{type(watcher).__name__} stopped: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        for watcher in self._watchers:
+            watcher.close()

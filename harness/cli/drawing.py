@@ -29,12 +29,12 @@ def pages_of(results: Path, entries: Iterable[Entry]) -> Iterator[EntryDrawn]:
             yield EntryDrawn(entry, alone(page))
 
 
-def page_of(protocol: Path, entry: Entry) -> Path | None:
+def page_of(folder: Path, entry: Entry) -> Path | None:
     """The entry's page under its protocol's folder of the site; None where there is none.
 
     Where several boards have the protocol's and the dataset's names, their folders name digest and split too.
     """
     longer = f"{entry.dataset_slug}-{entry.protocol_digest[:6]}-{entry.split[:6]}-*"
     name = f"entry/{entry.method.slug}.html"
-    pages = [*protocol.glob(f"{longer}/{name}"), protocol / entry.dataset_slug / name]
+    pages = [*folder.glob(f"{longer}/{name}"), folder / entry.dataset_slug / name]
     return next((page for page in pages if page.is_file()), None)

@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-from harness.campaign.campaign import Campaign, Places, Watchers
+from harness.campaign.campaign import Campaign, Places
+from harness.campaign.events import Watchers
 from harness.campaign.jobs import Done, Job, TrainJob, Workplace, perform
 from harness.campaign.plan import plan
 from harness.campaign.prepare import prepare, settle_trunk

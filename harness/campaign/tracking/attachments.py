@@ -20,15 +20,8 @@ def attach(folder: Path, record: Record, arrays: Mapping[str, Any]) -> list[str]
     for name, figure in figures_of(record).items():
         (folder / "figures").mkdir(exist_ok=True)
         figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
-    tables = {
-        f"tables/{name}.json": list(rows)
-        for name, rows in (
-            ("runs", run_rows(record)),
-            ("trials", trial_rows(record)),
-            ("classes", class_rows(record, arrays)),
-        )
-    }
-    tables = {path: rows for path, rows in tables.items() if rows}
+    all_rows = {"runs": run_rows(record), "trials": trial_rows(record), "classes": class_rows(record, arrays)}
+    tables = {f"tables/{name}.json": rows for name, found in all_rows.items() if (rows := list(found))}
     for path, rows in tables.items():
         (folder / "tables").mkdir(exist_ok=True)
         (folder / path).write_text(table(rows), encoding="utf-8")

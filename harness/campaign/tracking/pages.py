@@ -59,15 +59,8 @@ class Page:
     def digest(self) -> str:
         """Of all that the run should say; not of when it was written."""
         record = self.record.model_dump_json() if self.record else ""
-        facts = [
-            self.name,
-            dict(self.tags),
-            dict(self.params),
-            self.points,
-            self.contexts,
-            self.status,
-            record,
-        ]
+        tags, params = dict(self.tags), dict(self.params)
+        facts = [self.name, tags, params, self.points, self.contexts, self.status, record]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -150,11 +143,10 @@ def training_tags(trainings: Trained) -> dict[str, str]:
     if bad:
         training, result = bad[0]
         tags["dml.error"] = result.error[:500]
-        tags[NOTE] = (
-            f"Fold {training.fold} ended **{result.status}**: {result.error}\n\n```\n{result.traceback}\n```"[
-                :7900
-            ]
+        note = (
+            f"Fold {training.fold} ended **{result.status}**: {result.error}\n\n```\n{result.traceback}\n```"
         )
+        tags[NOTE] = note[:7900]
     return tags
 
 

@@ -70,9 +70,8 @@ def _verdicts(board: Board, record: Record) -> Iterator[dict[str, Any]]:
     if comparison is None or record.method not in board.compared:
         return
     mine = board.compared.index(record.method)
-    for other in (
-        r.method for r in board.records if r.method in board.compared and r.method != record.method
-    ):
+    others = [r.method for r in board.records if r.method in board.compared and r.method != record.method]
+    for other in others:
         theirs = board.compared.index(other)
         yield {
             "with": other,

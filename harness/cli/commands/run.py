@@ -16,10 +16,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.campaign.campaign import Campaign, Watchers
+from harness.campaign.campaign import Campaign
 from harness.campaign.crowding import best_workers
 from harness.campaign.determinism import deterministic
-from harness.campaign.events import Entry
+from harness.campaign.events import Entry, Watchers
 from harness.campaign.executors import Executor, LocalExecutor, ProcessExecutor
 from harness.campaign.jobs import Job, TrainJob, Workplace
 from harness.campaign.limits import Limits
