@@ -37,7 +37,14 @@ class Probe:
     @cached_property
     def task(self) -> Task:
         per_class = self.method.images_per_class or 4
-        return Task(CLASSES, WIDTH, IMAGES, per_class, min(32, CLASSES * per_class), STEPS)
+        return Task(
+            classes=CLASSES,
+            embedding_size=WIDTH,
+            images=IMAGES,
+            images_per_class=per_class,
+            batch_size=min(32, CLASSES * per_class),
+            steps=STEPS,
+        )
 
     def objective(self, **changes: object) -> nn.Module:
         """A newly built objective, the same each time; changes: other values than the published ones."""
@@ -206,8 +213,9 @@ def _batches(probe: Probe, objective: nn.Module, labels: Tensor) -> Iterator[Ten
     own: Any = getattr(objective, "batches", None)
     if own is not None:
         return iter(own(labels, generator))
-    per_class = probe.method.images_per_class or 4
-    return BATCHES["draws"](labels, min(32, CLASSES * per_class), per_class, generator)
+    task = probe.task
+    assert task.batch_size is not None and task.images_per_class is not None
+    return BATCHES["draws"](labels, task.batch_size, task.images_per_class, generator)
 
 
 def mean_loss(probe: Probe, objective: nn.Module, embedder: Embedder, x: Tensor, labels: Tensor) -> float:

@@ -181,7 +181,14 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
 
 def _task(method: Method, batch: int) -> Task:
     per_class = method.images_per_class or 4
-    return Task(max(CLASSES, batch // per_class), DIMENSIONS, IMAGES, per_class, batch, steps=1000)
+    return Task(
+        classes=max(CLASSES, batch // per_class),
+        embedding_size=DIMENSIONS,
+        images=IMAGES,
+        images_per_class=per_class,
+        batch_size=batch,
+        steps=1000,
+    )
 
 
 def _embeddings(method: Method, images: int, classes: int) -> tuple[Tensor, Tensor]:

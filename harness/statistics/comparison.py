@@ -27,8 +27,7 @@ class Comparison:
     rank_low, rank_high: (n,) simultaneous rank intervals, 1 for the best.
     letters: entries that cannot be told apart share a letter.
     best: (n,) no entry is told to be better.
-    seed_correlation: of repetitions with one seed, over the pairs of the table; nan where it cannot be
-        measured.
+    seed_correlation: of repetitions with one seed, over the pairs of the table; nan where it cannot be measured.
     paired: whether repetitions were compared as pairs because of it.
     """
 
@@ -86,8 +85,7 @@ def step_down(observed: Floats, drawn: Iterator[Floats]) -> Floats:
     order = np.argsort(observed)
     exceeded, draws = np.zeros(len(observed)), 0
     for block in drawn:
-        # When the k-th smallest comes up for rejection, all larger ones are rejected: k are left in the
-        # maximum.
+        # When the k-th smallest comes up for rejection, all larger ones are rejected: k are left in the maximum.
         exceeded += (np.maximum.accumulate(block[:, order], axis=1) >= observed[order]).sum(axis=0)
         draws += len(block)
     raw = (1 + exceeded) / (1 + draws)

@@ -36,10 +36,8 @@ def separable_difference(
 ) -> float:
     """The difference of the means that `repetitions` of each entry separate with this power, as a fraction.
 
+    The smallest true difference that one two-sided test of this pair finds; a table's simultaneous tests need more.
     searches: of an entry that was searched more than once, how many it then has; None: as many as it has.
-
-    The smallest true difference that one two-sided test of this pair finds; a table's simultaneous tests need
-    more.
     Resampled: repetitions and test classes. Repetitions shrink the seeds' part alone: what the test classes
     and, with several searches, the number of searches leave unsure remains. nan where a part is unknown.
     Source: noncentral t with Satterthwaite's degrees of freedom (Cohen, "Statistical Power Analysis", 1988,

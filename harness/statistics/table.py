@@ -21,8 +21,7 @@ TINY = 1e-12
 class Table:
     """The variance parts of n entries, and the P pairs of those whose parts are all known.
 
-    means: (n,). classes: (C, n) each class's share in each mean. Variances are of means, in squared
-        fractions.
+    means: (n,). classes: (C, n) each class's share in each mean. Variances are of means, in squared fractions.
     by_unit, residual, df: (n,) variance from units (repetitions or searches), from their interaction with
         classes (which the former contains), and the degrees of freedom of the first.
     loading: (n,) share of each entry's unit deviates that its seeds decide for all; 0 where unpaired.
