@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +60,18 @@ def test_drawing_again_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None
         path.relative_to(drawn): content for path, content in contents(drawn).items()
     }
     assert stale(copy) == []
+
+
+def test_two_commands_draw_one_after_the_other(tmp_path: Path) -> None:
+    """Else one removes the half-written files of the other, and folders that it is about to fill."""
+    write_made(tmp_path)
+    ended = threading.Event()
+    other = threading.Thread(target=lambda: (draw(tmp_path), ended.set()))
+    with FileLock(tmp_path / ".work" / "drawing.lock"):
+        other.start()
+        assert not ended.wait(1) and not (tmp_path / "site").exists()
+    other.join(60)
+    assert ended.is_set() and stale(tmp_path) == []
 
 
 def test_what_differs_is_named_and_drawing_mends_it(drawn: Path, tmp_path: Path) -> None:

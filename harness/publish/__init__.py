@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from harness.files import replace_file
 from harness.publish.markdown import LEADERBOARD, leaderboard
 from harness.publish.papers import read_all
@@ -35,8 +37,9 @@ def draw(results: Path, readme: Path | None = None) -> list[Path]:
     `site/` belongs to this function alone: any other file in it is removed. Returns every generated file.
     Raises RequestError where a record or a reported number cannot be read.
     """
-    pages = _pages(results, readme)
-    _write(pages, results / SITE)
+    with _alone(results):
+        pages = _pages(results, readme)
+        _write(pages, results / SITE)
     return list(pages)
 
 
@@ -49,8 +52,16 @@ def draw_with_images(results: Path, site: Path, pictures: Pictures) -> list[Path
         replace(board, thumbnails={**board.thumbnails, **pictures(board)}) for board in read_boards(results)
     ]
     pages = _site(results, boards, site)
-    _write(pages, site)
+    with _alone(results):
+        _write(pages, site)
     return list(pages)
+
+
+def _alone(results: Path) -> FileLock:
+    """No other command draws meanwhile: it would take the files that one writes for such as no record asks for."""
+    lock = results / ".work" / "drawing.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(lock)
 
 
 def _write(pages: Mapping[Path, bytes], site: Path) -> None:
