@@ -182,6 +182,7 @@ def opened_and_ended(words: Sequence[str]) -> int:
                 assert "MLflow" in answer.read().decode()
         finally:
             ui.send_signal(signal.SIGINT)
+            sys.stderr.write(ui.stderr.read())  # its last words, which a closed pipe would take from it
     return ui.returncode
 
 

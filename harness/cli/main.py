@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output left (`| head`); nothing is wrong.
-        sys.stderr.close()
+        with suppress(BrokenPipeError):
+            sys.stderr.close()
         return 0
     except OSError as error:
         fault = disk_fault(error)
