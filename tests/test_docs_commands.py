@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from mlflow.tracking import MlflowClient
 
 from harness import discovery
 from harness.cli.main import main
+from harness.cli.parser import COMMANDS
 from harness.data import cub, glyphs
 from harness.dataset import Dataset
 from harness.discovery import method_names
@@ -91,6 +93,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, small_glyphs: Dataset) -> Pat
 
 def shrink(patch: pytest.MonkeyPatch, small: Dataset) -> None:
     """Glyphs and CUB become small, and methods few where they are not named one by one."""
+    for (
+        command
+    ) in COMMANDS:  # what is imported first while something is patched would keep it for other tests
+        import_module(f"harness.cli.commands.{command}")
     patch.setattr(cub, "CLASSES", (CLASSES, CLASSES))
     patch.setattr(cub, "IMAGES", (CLASSES * IMAGES, CLASSES * IMAGES))
     patch.setattr(glyphs, "SOURCE", dataclasses.replace(glyphs.SOURCE, load=lambda *_: small))
