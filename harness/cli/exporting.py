@@ -104,17 +104,18 @@ def log_models(campaign: Campaign, settings: Settings, records: Sequence[Record]
     """
     from harness.campaign.tracking.models import has_model
 
-    bench, _ = campaign.prepare(settings.cache, keep_images=settings.keep_images)
+    where = tracking_uri(settings), artifacts(settings), source_tags(commit())
+    bench: Bench | None = None
     for record in records:
         if record.status != "complete":
             continue
         entry, run = _entry_of(campaign, record), first_run(record, 0)
         try:
-            if has_model(
-                tracking_uri(settings), artifacts(settings), source_tags(commit()), entry, _tags(entry, run)
-            ):
+            if has_model(*where, entry, _tags(entry, run)):
                 say(f"{entry.name}: MLflow has its model already")
                 continue
+            if bench is None:  # not before a model is missing: it may decode every image
+                bench, _ = campaign.prepare(settings.cache, keep_images=settings.keep_images)
             with tempfile.TemporaryDirectory() as aside:
                 folder = Path(aside) / "model"
                 exported = write_export(campaign, settings, record, bench, 0, folder, onnx=False)
