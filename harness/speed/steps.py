@@ -40,8 +40,8 @@ class StepCost:
 
     milliseconds: of the processor, median over rounds. to_plain: its time over that of the plainest objective, median.
     other: the other library's time over ours (median; low and high are extremes over rounds): above 1 means that ours
-        is faster. None where the library has no such loss, is not installed, or would take more memory than a machine
-        has. differs: what is not the same there, or that.
+        is faster. None where the library has no such loss, is not installed, or would take too much memory. differs: what is
+        not the same there, or that.
     compiled: our time as it is over our time compiled, median; None where it was not asked for or cannot be.
     """
 
@@ -167,7 +167,11 @@ def _cost(name: str, batch: int, seconds: dict[str, list[float]], plain: str) ->
     cost = StepCost(name, batch, 1000 * own, to_plain, compiled=gain)
     if _there(name) not in seconds:
         there = EQUIVALENTS.get(name)
-        differs = "needs more memory there than a machine has" if there and _too_large(there, batch) else ""
+        differs = (
+            "not tried: over 24 GB of memory there at 1,024 images"
+            if there and _too_large(there, batch)
+            else ""
+        )
         return replace(cost, differs=differs)
     beside = ratios(_there(name), name)
     return replace(
