@@ -40,8 +40,8 @@ class StepCost:
 
     milliseconds: of the processor, median over rounds. to_plain: its time over that of the plainest objective, median.
     other: the other library's time over ours (median; low and high are extremes over rounds): above 1 means that ours
-        is faster. None where the library has no such loss, is not installed, or would take too much memory. differs: what is
-        not the same there, or that.
+        is faster. None where the library has no such loss, is not installed, or would take too much memory.
+    differs: what is not the same there, or that it was not tried.
     compiled: our time as it is over our time compiled, median; None where it was not asked for or cannot be.
     """
 
